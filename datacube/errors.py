@@ -1,0 +1,35 @@
+"""What can go wrong, as classes a caller can tell apart.
+
+Every message says what was got, the rule, and the way out; `code` is the stable
+name under which the HTTP interface and the command line report it.
+"""
+
+
+class SrcubeError(Exception):
+    """The root of every error that srcube raises on purpose."""
+
+    code = "Error"
+
+
+class InvalidInput(SrcubeError, ValueError):
+    """The caller's value breaks a rule; nothing was read or written."""
+
+    code = "InvalidInput"
+
+
+class NotFound(SrcubeError, LookupError):
+    """A cube, scene, model, layer or date that is not in the catalog."""
+
+    code = "NotFound"
+
+
+class Conflict(SrcubeError):
+    """The request contradicts what is already committed."""
+
+    code = "Conflict"
+
+
+class Damaged(SrcubeError):
+    """Committed bytes are missing or fail their checksum."""
+
+    code = "ChunkCorrupt"
