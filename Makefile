@@ -1,0 +1,43 @@
+# How srcube is installed, shown, tested and locked. `make help` lists what there is.
+
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	  && echo $$p && break; done)
+# Another package index to take torch from, such as PyTorch's own for CPU or one CUDA version.
+TORCH_INDEX ?=
+# Passed on to `srcube demo`, for example: make demo ARGS="--port 9000 --no-browser"
+ARGS ?=
+SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYTHON=/path/to/python)) \
+	  tests/tools/environment.py --torch-index "$(TORCH_INDEX)"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test gate format lock clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## create .venv and install srcube with pinned versions
+	@$(SETUP)
+
+demo: setup  ## build the demo catalog if it is not there, and serve it
+	@.venv/bin/srcube demo $(ARGS)
+
+setup-dev:  ## like setup, with the tools that the tests need
+	@$(SETUP) --dev
+	@$(PYTHON) tests/tools/chromium.py
+
+test: setup-dev gate  ## set up, then run the whole gate
+
+gate:  ## run every check and test (after make setup-dev)
+	@PYTHONPATH= .venv/bin/python -m tests.tools.gate
+
+format: setup-dev  ## let ruff rewrite the code in the house style
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+lock:  ## resolve pyproject.toml anew into the lock files (needs Python 3.11)
+	@$(PYTHON) tests/tools/lock.py
+
+clean:  ## remove the environments, builds and caches, nothing else
+	rm -rf .venv .venv-wheel build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  .import_linter_cache *.egg-info
+	find datacube sr_engine server webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Tests: laws and oracles first, then examples."""

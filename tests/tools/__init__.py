@@ -1,0 +1,1 @@
+"""Scripts that set up, lock and judge the project; no part of the wheel."""

@@ -1,0 +1,105 @@
+"""The gate: every check a change has to pass, the same by hand and in CI.
+
+Each step runs even when an earlier one failed, so that one run shows all that is wrong. A test
+that skips itself fails the gate: what was not run was not shown to work.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.tools.wheel import run_tests_on_wheel
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+EXCUSED = ("needs a GPU",)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one step ended."""
+
+    name: str
+    passed: bool
+    seconds: float
+
+
+def command(*arguments: str) -> Callable[[], bool]:
+    """Return a step that runs a tool of this environment in the checkout."""
+
+    def step() -> bool:
+        return (
+            subprocess.run([BIN / arguments[0], *arguments[1:]], check=False, cwd=ROOT).returncode
+            == 0
+        )
+
+    return step
+
+
+def skipped(report: Path) -> list[str]:
+    """Return the names of tests in a JUnit report that skipped themselves without an excuse."""
+    cases = ElementTree.parse(report).iter("testcase")  # noqa: S314 - pytest wrote it just now
+    return [
+        f"{case.get('classname')}::{case.get('name')}: {skip.get('message')}"
+        for case in cases
+        for skip in case.iter("skipped")
+        if not (skip.get("message") or "").startswith(EXCUSED)
+    ]
+
+
+def checkout_tests() -> bool:
+    """Run every test on the checkout; pytest exits 5 where it found none, which fails too."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.xml"
+        arguments = [
+            sys.executable,
+            "-m",
+            "pytest",
+            f"--junitxml={report}",
+            "-o",
+            "junit_family=xunit2",
+        ]
+        passed = subprocess.run(arguments, check=False, cwd=ROOT).returncode == 0
+        missing = skipped(report) if report.exists() else []
+    for name in missing:
+        print(f"gate: skipped, which counts as failed: {name}", flush=True)
+    return passed and not missing
+
+
+STEPS: tuple[tuple[str, Callable[[], bool]], ...] = (
+    ("ruff check", command("ruff", "check", ".")),
+    ("ruff format", command("ruff", "format", "--check", ".")),
+    ("mypy --strict", command("mypy")),
+    ("import-linter", command("lint-imports")),
+    ("pip check", command("python", "-m", "pip", "check")),
+    ("tests", checkout_tests),
+    ("tests on the built wheel", run_tests_on_wheel),
+)
+
+
+def run(name: str, step: Callable[[], bool]) -> Outcome:
+    """Run one step between a headline and its time."""
+    print(f"\n=== {name}", flush=True)
+    start = time.monotonic()
+    return Outcome(name, step(), time.monotonic() - start)
+
+
+def main() -> int:
+    """Run all steps, print a table of how they ended, and return 1 if any failed."""
+    outcomes = [run(name, step) for name, step in STEPS]
+    print("\n=== gate")
+    for outcome in outcomes:
+        verdict = "ok    " if outcome.passed else "FAILED"
+        print(f"{verdict} {outcome.seconds:6.1f} s  {outcome.name}")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
