@@ -1,0 +1,80 @@
+// What surrounds the picture: zoom buttons, scale bar, coordinates, credit, notice, progress.
+import * as L from "./leaflet/leaflet.js";
+import {element} from "./dom.js";
+
+export function addFurniture(map, strings, {onHome, onCancel}) {
+  L.control.zoom({position: "bottomright", zoomInTitle: strings.zoom_in,
+                  zoomOutTitle: strings.zoom_out}).addTo(map);
+  addHome(map, strings, onHome);
+  L.control.scale({position: "bottomleft", imperial: false, maxWidth: 140}).addTo(map);
+  const coordinates = readout(map);
+  const attribution = element("div", {className: "credit"});
+  const notice = element("div", {className: "notice", role: "note"});
+  const job = progressChip(strings, onCancel);
+  const foot = element("div", {className: "foot"});
+  foot.append(job.box, notice);
+  const margin = element("div", {className: "margin"});
+  margin.append(coordinates, attribution);
+  map.getContainer().append(foot, margin);
+  notice.hidden = true;
+  return {
+    tell(news) {
+      if ("notice" in news) {
+        notice.textContent = news.notice ?? "";
+        notice.hidden = !news.notice;
+      }
+      if ("attribution" in news) attribution.textContent = news.attribution ?? "";
+      if ("job" in news) job.show(news.job, news.progress);
+    },
+  };
+}
+
+function addHome(map, strings, onHome) {
+  const control = L.control({position: "bottomright"});
+  control.onAdd = () => {
+    const bar = element("div", {className: "leaflet-bar"});
+    const button = element("a", {href: "#", role: "button", title: strings.home,
+                                 "aria-label": strings.home}, "⌂");
+    L.DomEvent.disableClickPropagation(bar);
+    L.DomEvent.on(button, "click", (event) => {
+      L.DomEvent.preventDefault(event);
+      onHome();
+    });
+    bar.append(button);
+    return bar;
+  };
+  control.addTo(map);
+}
+
+function readout(map) {
+  const box = element("div", {className: "coordinates"});
+  const write = ({lat, lng}) => {
+    const {lat: y, lng: x} = L.latLng(lat, lng).wrap();
+    box.textContent = `${Math.abs(y).toFixed(5)}° ${y < 0 ? "S" : "N"}  ` +
+      `${Math.abs(x).toFixed(5)}° ${x < 0 ? "W" : "E"}`;
+  };
+  map.on("mousemove", ({latlng}) => write(latlng));
+  map.on("moveend mouseout", () => write(map.getCenter()));
+  return box;
+}
+
+function progressChip(strings, onCancel) {
+  const box = element("div", {className: "job", role: "status"});
+  const text = element("span");
+  const bar = element("span", {className: "bar"});
+  const done = element("span", {className: "done"});
+  const cancel = element("button", {type: "button"}, strings.cancel);
+  bar.append(done);
+  box.append(text, bar, cancel);
+  box.hidden = true;
+  L.DomEvent.disableClickPropagation(box);
+  cancel.addEventListener("click", onCancel);
+  return {
+    box,
+    show(label, percent) {
+      box.hidden = label === null;
+      text.textContent = label ?? "";
+      done.style.width = `${percent}%`;
+    },
+  };
+}

@@ -1,0 +1,90 @@
+// Map tiles of one layer. Unlike Leaflet's own image layer this one fetches, because three things
+// must be told apart that an <img> reports alike: nothing there (204), refused, and unreachable;
+// and it reloads single tiles in place when the blocks beneath them have been computed.
+import * as L from "./leaflet/leaflet.js";
+
+const PIXEL_RATIO_FOR_512 = 1.5;
+
+export class CubeTiles extends L.GridLayer {
+  // source: {url: (coords, suffix) => string, api, onProblem}
+  constructor(source, options) {
+    super({updateWhenZooming: false, keepBuffer: 2, ...options});
+    this.source = source;
+    this.requests = new WeakMap();
+    this.waiting = 0;
+    this.reload = 0;
+    this.on("tileunload", ({tile}) => this.requests.get(tile)?.abort());
+  }
+
+  createTile(coords, done) {
+    const tile = document.createElement("img");
+    tile.alt = "";
+    tile.setAttribute("role", "presentation");
+    this.load(tile, coords).then(
+      () => done(null, tile),
+      (error) => done(error, tile),
+    );
+    return tile;
+  }
+
+  async load(tile, coords, fresh = false) {
+    this.requests.get(tile)?.abort();
+    const request = new AbortController();
+    this.requests.set(tile, request);
+    const url = new URL(this.source.url(coords, devicePixelRatio >= PIXEL_RATIO_FOR_512 ? "@2x" : ""));
+    if (fresh) url.searchParams.set("_", String(++this.reload));
+    this.count(1);
+    try {
+      const response = await this.source.api.fetch(url.href, {signal: request.signal});
+      const image = response.status === 204 ? null : await response.blob();
+      if (this.requests.get(tile) === request) await show(tile, image);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.source.onProblem(error);
+      throw error;
+    } finally {
+      this.count(-1);
+    }
+  }
+
+  count(change) {
+    this.waiting += change;
+    this.fire("waiting", {waiting: this.waiting});
+  }
+
+  // Show another source in the same tiles: the old picture stays until the new one has arrived.
+  setSource(source) {
+    this.source = source;
+    this.reloadWhere(() => true, false);
+  }
+
+  // Reload the tiles that touch a [west, south, east, north] box.
+  refresh([west, south, east, north]) {
+    const changed = L.latLngBounds([south, west], [north, east]);
+    this.reloadWhere((coords) => this._tileCoordsToBounds(coords).overlaps(changed), true);
+  }
+
+  reloadWhere(wanted, fresh) {
+    for (const {el, coords, current} of Object.values(this._tiles ?? {})) {
+      // Tiles of another zoom level are only there until those of this level have come.
+      if (current && wanted(coords)) this.load(el, coords, fresh).catch(() => {}); // told already
+    }
+  }
+}
+
+async function show(tile, image) {
+  if (image === null) {
+    tile.removeAttribute("src");
+    return;
+  }
+  const address = URL.createObjectURL(image);
+  try {
+    await new Promise((resolve, reject) => {
+      tile.onload = resolve;
+      tile.onerror = () => reject(new Error("not an image"));
+      tile.src = address;
+    });
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}

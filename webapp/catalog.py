@@ -1,0 +1,119 @@
+"""What the page knows of a collection, read from the documents of the HTTP interface.
+
+Only what the controls need; the map itself works on the documents as they came.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class BandPreset:
+    """Three bands for red, green and blue, and the reflectance range stretched over 0..255."""
+
+    key: str
+    bands: tuple[str, str, str]
+    low: float
+    high: float
+
+    @property
+    def bands_query(self) -> str:
+        """The `bands` parameter of a tile request."""
+        return ",".join(self.bands)
+
+    @property
+    def rescale_query(self) -> str:
+        """The `rescale` parameter of a tile request."""
+        return f"{self.low:g},{self.high:g}"
+
+
+# Most land stays below 0.3 in the visible; vegetation reaches 0.5 in the near infrared.
+PRESETS = (
+    BandPreset("preset_true", ("B04", "B03", "B02"), 0, 0.3),
+    BandPreset("preset_nir", ("B08", "B04", "B03"), 0, 0.5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a collection; `models` is empty unless it comes from a model."""
+
+    id: str
+    title: str
+    kind: str
+    models: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read one entry of a collection's `layers`."""
+        models = tuple(document.get("models", ()))
+        return cls(document["id"], document["title"], document["kind"], models)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One date of a collection; `cloud_cover` in percent, None where it is not known."""
+
+    datetime: str
+    cloud_cover: float | None
+
+    @property
+    def date(self) -> str:
+        """The day, as YYYY-MM-DD."""
+        return self.datetime[:10]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read one entry of a collection's `scenes`."""
+        return cls(document["datetime"], document.get("cloud_cover"))
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection: its layers, its scenes in order of time and the date to open on."""
+
+    id: str
+    title: str
+    description: str
+    bands: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    scenes: tuple[Scene, ...]
+    default_datetime: str
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a collection document; a default date that is no scene's becomes the last one."""
+        scenes = tuple(map(Scene.from_json, document["scenes"]))
+        default = document.get("default_datetime", "")
+        if scenes and default not in {scene.datetime for scene in scenes}:
+            default = scenes[-1].datetime
+        return cls(
+            id=document["id"],
+            title=document["title"],
+            description=document.get("description", ""),
+            bands=tuple(document.get("bands", ())),
+            layers=tuple(map(Layer.from_json, document["layers"])),
+            scenes=scenes,
+            default_datetime=default,
+        )
+
+    def layer(self, layer_id: str) -> Layer | None:
+        """The layer of that id, None where the collection has none."""
+        return next((layer for layer in self.layers if layer.id == layer_id), None)
+
+    def opening_layers(self) -> tuple[Layer, Layer]:
+        """What the page opens on: the measurement on the left, super-resolved on the right."""
+        first = next((layer for layer in self.layers if layer.kind == "measured"), self.layers[0])
+        second = next((layer for layer in self.layers if layer.kind == "inferred"), first)
+        return first, second
+
+    def presets(self) -> tuple[BandPreset, ...]:
+        """The band presets whose bands the collection has."""
+        return tuple(preset for preset in PRESETS if set(preset.bands) <= set(self.bands))
+
+
+def showable(documents: Sequence[Mapping[str, Any]]) -> dict[str, Collection]:
+    """Read the collections that have something to show, by id, in the order given."""
+    collections = map(Collection.from_json, documents)
+    return {each.id: each for each in collections if each.scenes and each.layers}

@@ -1,0 +1,73 @@
+"""Super-resolving the view: what it would cost, the button, progress and cancel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import panel_material_ui as pmui
+from panel.viewable import Viewable
+
+from webapp.swipe_map import SwipeMap
+
+ACTIVE = ("accepted", "running")
+MARGIN = (6, 16)
+
+
+class JobPanel:
+    """Shows the map's `plan` and `job`, and sends it commands."""
+
+    def __init__(self, swipe_map: SwipeMap, words: Mapping[str, str]) -> None:
+        self._map = swipe_map
+        self._words = words
+        self.heading = pmui.Typography(
+            words["super_resolution"], variant="subtitle2", margin=(14, 16, 0, 16)
+        )
+        self.cost = pmui.Typography(words["loading"], variant="body2", margin=(2, 16))
+        self.run = pmui.Button(
+            label=words["run"], color="primary", variant="contained", disabled=True, margin=MARGIN
+        )
+        self.progress = pmui.LinearProgress(value=0, visible=False, margin=MARGIN)
+        self.cancel = pmui.Button(
+            label=words["cancel"], variant="outlined", visible=False, margin=MARGIN
+        )
+        self.follow = pmui.Switch(label=words["follow"], value=False, margin=MARGIN)
+        self.run.on_click(lambda _: swipe_map.command("run"))
+        self.cancel.on_click(lambda _: swipe_map.command("cancel"))
+        self.follow.link(swipe_map, value="follow")
+        swipe_map.param.watch(lambda _: self._update(), ["plan", "job"])
+
+    def widgets(self) -> list[Viewable]:
+        """The controls from top to bottom."""
+        return [self.heading, self.cost, self.run, self.progress, self.cancel, self.follow]
+
+    def _update(self) -> None:
+        plan, job = self._map.plan, self._map.job
+        active = job.get("status") in ACTIVE
+        startable = bool(plan) and not plan.get("problem") and plan["cached"] < plan["total"]
+        self.cost.object = job_text(job, self._words) or plan_text(plan, self._words)
+        self.run.param.update(disabled=active or not startable, visible=not active)
+        self.progress.param.update(value=job.get("progress", 0), visible=active)
+        self.cancel.visible = active
+
+
+def plan_text(plan: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """One sentence on what super-resolving the view would take."""
+    if not plan:
+        return words["plan_nothing"]
+    if plan.get("problem"):
+        return str(plan["problem"])
+    if plan["cached"] >= plan["total"]:
+        return words["plan_ready"].format(total=plan["total"])
+    seconds = plan["estimated_seconds"]
+    return words["plan"].format(
+        total=plan["total"],
+        cached=plan["cached"],
+        seconds=f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}",
+        limit=plan["limit_blocks"],
+    )
+
+
+def job_text(job: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """One sentence on the job while it runs or after it stopped early; else nothing."""
+    return words.get(f"job_{job.get('status')}", "").format(
+        done=job.get("done", 0), total=job.get("total", 0), message=job.get("message", "")
+    )

@@ -1,0 +1,77 @@
+"""The explorer as a part of the server's application.
+
+Everything a browser needs comes from this process: Panel's own resources, the explorer's
+modules, Leaflet. Nothing is asked of any other host.
+"""
+
+import os
+from pathlib import PurePosixPath
+
+import panel_material_ui as pmui  # before panel.io.fastapi: it registers resources to be served
+from bokeh.settings import settings as bokeh_settings
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from panel.io.fastapi import add_applications
+from starlette.responses import Response
+from starlette.types import Scope
+
+from webapp.explorer import Explorer
+from webapp.strings import catalogue
+from webapp.swipe_map import ASSETS
+
+ACCENT = "#00629b"
+
+
+class Revalidated(StaticFiles):
+    """Static files that the browser keeps but asks about, so that an upgrade shows at once."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Answer as StaticFiles does, with revalidation asked for."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def mount_explorer(
+    app: FastAPI, *, api_url: str, path: str = "/explorer", websocket_origins: list[str]
+) -> None:
+    """Add the explorer to `app` at `path`.
+
+    `api_url` is the root of the HTTP interface as the browser sees it, "/" where it is the
+    same application; `websocket_origins` are the host:port a page may come from.
+    """
+    bokeh_settings.resources = "server"  # never a content network, whatever the environment says
+    app.mount(f"{path}/assets", Revalidated(directory=ASSETS), name="explorer-assets")
+    # Relative to the page's address, so that it also holds behind a proxy's path.
+    assets_url = f"{PurePosixPath(path).name}/assets/"
+
+    def page() -> pmui.Page:
+        return build_page(api_url=api_url, assets_url=assets_url)
+
+    # add_application, without the s, would drop websocket_origins.
+    add_applications(
+        {path: page}, app=app, title=catalogue()["title"], websocket_origins=websocket_origins
+    )
+
+
+def build_page(*, api_url: str, assets_url: str) -> pmui.Page:
+    """Make the page of one session."""
+    words = catalogue()
+    explorer = Explorer(api_url=api_url, assets_url=assets_url, words=words)
+    page = pmui.Page(
+        title=words["title"],
+        main=[explorer.map],
+        sidebar=explorer.sidebar(),
+        sidebar_width=300,
+        sidebar_variant="auto",
+        theme_config={"palette": {"primary": {"main": ACCENT}}},
+    )
+    explorer.map.dark = page.dark_theme
+    page.link(explorer.map, dark_theme="dark")
+    return page

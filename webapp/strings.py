@@ -1,0 +1,60 @@
+"""Every word the page says, in one catalogue per language.
+
+Keys are the same in every language; text in braces is filled in by the caller. What the
+server sends (titles, notices, error details) is shown as it comes and is not listed here.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+ENGLISH: Mapping[str, str] = MappingProxyType(
+    {
+        "title": "srcube explorer",
+        "loading": "Loading…",
+        # controls
+        "collection": "Collection",
+        "date": "Date",
+        "scene": "{date}, {cloud} % cloud",
+        "scene_no_cloud": "{date}",
+        "left": "Left of the handle",
+        "right": "Right of the handle",
+        "layer": "Layer",
+        "model": "Model",
+        "bands": "Bands",
+        "preset_true": "True colour",
+        "preset_nir": "Near infrared",
+        "pixels": "Show pixels",
+        "super_resolution": "Super-resolution",
+        "run": "Super-resolve this view",
+        "follow": "Follow the view",
+        "cancel": "Cancel",
+        # what a run would cost, and how one goes
+        "plan": "{total} blocks in view, {cached} ready. About {seconds} s (limit {limit} blocks).",
+        "plan_ready": "All {total} blocks in view are ready.",
+        "plan_nothing": "Choose a super-resolved layer, or move the map onto the collection.",
+        "job_accepted": "Waiting to start…",
+        "job_running": "Super-resolving: {done} of {total} blocks",
+        "job_successful": "",
+        "job_failed": "Stopped: {message}",
+        "job_dismissed": "Cancelled. Finished blocks are kept.",
+        # the map
+        "zoom_in": "Zoom in",
+        "zoom_out": "Zoom out",
+        "home": "Back to the middle of the collection",
+        "swipe_label": "Divide between the left and the right layer",
+        "swipe_value": "{percent} % {left}, the rest {right}",
+        "pending_note": "Grey: not yet super-resolved",
+        "layer_absent": "Not available on this date",
+        # what can go wrong
+        "error_network": "The server cannot be reached. Check that it is still running.",
+        "error_server": "The server could not answer",
+        "outside": "The view lies outside the collection. Move the map back onto it.",
+        "nothing_to_resolve": "Neither side shows a super-resolved layer. Choose one first.",
+        "no_collections": "The catalog is empty: there is no collection to show yet.",
+    }
+)
+
+
+def catalogue(language: str = "en") -> Mapping[str, str]:
+    """The words of one language; English where the language is not known."""
+    return {"en": ENGLISH}.get(language, ENGLISH)
