@@ -1,0 +1,320 @@
+"""Sentinel-2's season over a simulated landscape: passes, acquisition, truth.
+
+Each pass is computed in strips of ground: labels become reflectance, the strip is averaged by
+the instrument's weights along y at once, and only then is the next strip painted; the fine
+image of a date never exists as a whole.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from datacube.bands import Band, find_bands
+from datacube.errors import InvalidInput
+from datacube.simulation.canvas import FINE_PER_PX
+from datacube.simulation.landscape import Landscape, build_landscape
+from datacube.simulation.optics import Psf, axis_weights, line_spread
+from datacube.simulation.sky import Sky, SkyKind, make_sky
+from datacube.simulation.spectra import BANDS, cloud_reflectance, noise_sigma
+
+YEAR = 2025
+JITTER_PX = 0.15  # root mean square, per axis
+TRUTH_FACTOR = 4  # truth pixels are 2.5 m
+STRIP_PX = 16  # 10 m rows painted at a time
+
+# Day of year, sky: one season of twelve passes. Number 5 is the one to show first.
+SEASON: tuple[tuple[int, SkyKind], ...] = (
+    (77, "fair"),
+    (97, "broken"),
+    (122, "clear"),
+    (137, "scattered"),
+    (152, "fair"),
+    (172, "clear"),
+    (187, "overcast"),
+    (197, "clear"),
+    (217, "fair"),
+    (242, "clear"),
+    (257, "scattered"),
+    (282, "clear"),
+)
+SUMMER = 5
+TRUTH_ORDER = (5, 2, 9, 11, 7, 0, 8, 4, 3, 10, 1, 6)  # clear and different from each other first
+OFFSET_DN, SCALE_DN = 0.1, 10_000
+
+
+@dataclass(frozen=True)
+class SimulatedScene:
+    """One acquisition of a simulated landscape; DN = round((reflectance + 0.1) * 10000), 0 none.
+
+    `dn` is (band, y, x) and `scl` (y, x), both at 10 m; 20 m bands are repeated twice. `shift_px`
+    (dy, dx), 10 m pixels: pixel (i, j) is centred on the ground at (i + 0.5 + dy, j + 0.5 + dx),
+    so a thing on the ground at row r appears at row r - dy. `cloud_cover` is in percent.
+    `truth_dn` is (band, 4 y, 4 x) at 2.5 m: the mean over each truth pixel of the reflectance
+    without cloud, shift, blur and noise; None where it was not asked for.
+    """
+
+    scene_id: str
+    datetime: datetime
+    bands: tuple[str, ...]
+    dn: NDArray[np.uint16]
+    scl: NDArray[np.uint8]
+    shift_px: tuple[float, float]
+    cloud_cover: float
+    truth_dn: NDArray[np.uint16] | None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What is decided before a scene is acquired; `seed` is of its sky and its noise."""
+
+    datetime: datetime
+    sky: SkyKind
+    shift_px: tuple[float, float]
+    seed: int
+    truth: bool
+    psf: Psf = "gaussian"
+    noise: bool = True
+
+    @property
+    def day_of_year(self) -> int:
+        """1 on the first of January."""
+        return self.datetime.timetuple().tm_yday
+
+
+def simulate_season(
+    seed: int,
+    *,
+    shape: tuple[int, int] = (800, 800),
+    bands: tuple[str, ...] = ("B02", "B03", "B04", "B08"),
+    dates: int = 12,
+    truth_dates: int = 4,
+    psf: Psf = "gaussian",
+) -> Iterator[SimulatedScene]:
+    """Acquire a landscape over a season, in order of time.
+
+    `shape` is (height, width) in 10 m pixels. Raises InvalidInput for bands without a
+    simulated spectrum (B01, B09), for other than 1..40 dates, and as `build_landscape` does.
+    """
+    find_bands(bands)
+    unsimulated = sorted(set(bands) - set(BANDS))
+    if unsimulated or not bands:
+        raise InvalidInput(f"need some of the bands {', '.join(BANDS)}, got {list(bands)}")
+    passes = plan_season(seed, dates=dates, truth_dates=truth_dates, psf=psf)
+    landscape = build_landscape(seed, shape)
+    return (acquire(landscape, each, bands) for each in passes)
+
+
+def plan_season(
+    seed: int, *, dates: int = 12, truth_dates: int = 4, psf: Psf = "gaussian"
+) -> tuple[Pass, ...]:
+    """When the satellite passes, with which sky and which shift; high summer is always there.
+
+    Fewer than twelve dates are chosen among the twelve, more are put between them. Shifts have
+    a root mean square of 0.15 px per axis over the season when there are at least three.
+    """
+    if not 1 <= dates <= 40:
+        raise InvalidInput(f"need 1 to 40 dates, got {dates}")
+    if not 0 <= truth_dates <= dates:
+        raise InvalidInput(f"need 0 to {dates} truth dates (one per date), got {truth_dates}")
+    rng = np.random.default_rng([seed, 2])
+    position = np.linspace(0, len(SEASON) - 1, dates)
+    position[np.argmin(np.abs(position - SUMMER))] = SUMMER
+    known_days = [day for day, _ in SEASON]
+    days = np.interp(position, np.arange(len(SEASON)), known_days)
+    nearest = np.floor(position + 0.5).astype(int)
+    shifts = rng.normal(0, JITTER_PX, (dates, 2))
+    if dates >= 3:
+        shifts *= JITTER_PX / np.sqrt((shifts**2).mean(axis=0))
+    order = sorted(range(dates), key=lambda i: (TRUTH_ORDER.index(int(nearest[i])), i))
+    start = datetime(YEAR, 1, 1, 10, 30, 31, tzinfo=UTC)
+    return tuple(
+        Pass(
+            datetime=start + timedelta(days=round(float(days[i])) - 1),
+            sky=SEASON[nearest[i]][1],
+            shift_px=(float(shifts[i, 0]), float(shifts[i, 1])),
+            seed=seed * 1000 + i,
+            truth=i in order[:truth_dates],
+            psf=psf,
+        )
+        for i in range(dates)
+    )
+
+
+def acquire(landscape: Landscape, over: Pass, bands: tuple[str, ...]) -> SimulatedScene:
+    """Acquire one scene: ground, blur, clouds, noise, numbers."""
+    wanted = tuple(dict.fromkeys((*bands, "B04", "B08")))  # the classes need both
+    camera = [_Camera.of(band, landscape, over) for band in find_bands(wanted)]
+    ground, truth = _expose(landscape, over, camera, len(bands) if over.truth else 0)
+    rng = np.random.default_rng([over.seed, 3])
+    sky = make_sky(rng, over.sky, landscape.shape, over.day_of_year)
+    scl = classify(landscape, ground[wanted.index("B04")], ground[wanted.index("B08")], sky)
+    dn = np.stack([_seen(ground[i], sky, name, over, i) for i, name in enumerate(bands)])
+    stamp = over.datetime.strftime("%Y%m%dT%H%M%S")
+    return SimulatedScene(
+        scene_id=f"SIM_MSIL2A_{stamp}_S{landscape.seed}",
+        datetime=over.datetime,
+        bands=bands,
+        dn=dn,
+        scl=scl,
+        shift_px=over.shift_px,
+        cloud_cover=float(100 * np.isin(scl, (8, 9)).mean()),
+        truth_dn=truth,
+    )
+
+
+def encode(reflectance: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """DN of reflectance: 1..65535, never 0 and never wrapped; NaN becomes 0, no data."""
+    dn = np.clip(np.rint((reflectance + np.float32(OFFSET_DN)) * SCALE_DN), 1, 65_535)
+    return np.nan_to_num(dn, nan=0).astype(np.uint16)
+
+
+def classify(
+    landscape: Landscape, red: NDArray[np.float32], nir: NDArray[np.float32], sky: Sky
+) -> NDArray[np.uint8]:
+    """A scene classification as of L2A: 4 vegetation, 5 bare, 6 water, 3 shadow, 8 and 9 cloud.
+
+    Water is what is darker in the near infrared than in the red, vegetation has NDVI over 0.4
+    (both of the blurred ground, without noise); cloud counts from an alpha of 0.1 and is of high
+    probability over 0.5, shadow from a tenth of the light lost.
+    """
+    if red.shape != landscape.shape:
+        raise InvalidInput(f"need images of {landscape.shape}, got {red.shape}")
+    ndvi = (nir - red) / np.maximum(nir + red, 1e-6)
+    scl = np.where(ndvi > 0.4, 4, 5).astype(np.uint8)
+    scl[(ndvi < 0.0) & (nir < 0.06)] = 6
+    scl[sky.light < 0.9] = 3
+    scl[sky.alpha > 0.1] = 8
+    scl[sky.alpha > 0.5] = 9
+    return scl
+
+
+@dataclass(frozen=True)
+class _Camera:
+    """One band over one date: its weights, and the look of each label."""
+
+    band: Band
+    rows: csr_array
+    columns: csr_array
+    base: NDArray[np.float32]
+    slope: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, band: Band, landscape: Landscape, over: Pass) -> "_Camera":
+        ratio = band.gsd_m // 10
+        weights = []
+        for axis, shift in zip(("y", "x"), over.shift_px, strict=True):
+            side = landscape.shape[0 if axis == "y" else 1]
+            profile = line_spread(band, over.psf, "y" if axis == "y" else "x")
+            weights.append(
+                axis_weights(
+                    profile,
+                    out_px=-(-side // ratio),
+                    fine_per_px=FINE_PER_PX * ratio,
+                    fine_px=side * FINE_PER_PX + 2 * landscape.margin_fine,
+                    margin_fine=landscape.margin_fine,
+                    shift_px=shift / ratio,
+                )
+            )
+        base, slope = landscape.parcels.appearance(over.day_of_year, band.name)
+        return cls(band, weights[0], weights[1], base, slope)
+
+
+def _expose(
+    landscape: Landscape, over: Pass, cameras: list[_Camera], truth_bands: int
+) -> tuple[list[NDArray[np.float32]], NDArray[np.uint16] | None]:
+    """Blurred, sampled ground per camera, and truth of the first `truth_bands` of them."""
+    del over
+    height, width = landscape.shape
+    columns = landscape.labels.shape[1]
+    films = [np.zeros((camera.rows.shape[0], columns), np.float32) for camera in cameras]
+    truth = np.empty((truth_bands, height * TRUTH_FACTOR, width * TRUTH_FACTOR), np.uint16)
+    step = STRIP_PX * FINE_PER_PX
+    with ThreadPoolExecutor(2) as pool:
+        for top in range(0, landscape.labels.shape[0], step):
+            strip = _Strip.of(landscape, top, step)
+            jobs = [
+                pool.submit(_paint, strip, camera, films[i], truth[i] if i < truth_bands else None)
+                for i, camera in enumerate(cameras)
+            ]
+            for job in jobs:
+                job.result()
+    grounds = []
+    for camera, film in zip(cameras, films, strict=True):
+        image = np.ascontiguousarray((camera.columns @ film.T).T, dtype=np.float32)
+        ratio = camera.band.gsd_m // 10
+        image = image.repeat(ratio, axis=0).repeat(ratio, axis=1)[:height, :width]
+        grounds.append(image)
+    return grounds, truth if truth_bands else None
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """Rows of ground ready to be painted in any band."""
+
+    top: int
+    margin: int
+    index: NDArray[np.intp]
+    vigour: NDArray[np.float32]
+    shade: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, landscape: Landscape, top: int, rows: int) -> "_Strip":
+        part = slice(top, top + rows)
+        return cls(
+            top,
+            landscape.margin_fine,
+            landscape.labels[part].astype(np.intp),
+            landscape.vigour[part] * np.float32(0.02),
+            landscape.shade[part] * np.float32(1 / 128),
+        )
+
+
+def _paint(
+    strip: _Strip,
+    camera: _Camera,
+    film: NDArray[np.float32],
+    truth: NDArray[np.uint16] | None,
+) -> None:
+    """Reflectance of a strip in one band, added to the film and averaged into the truth."""
+    ground = camera.slope.take(strip.index, mode="clip")
+    ground *= strip.vigour
+    ground += camera.base.take(strip.index, mode="clip")
+    ground *= strip.shade
+    np.maximum(ground, 0, out=ground)
+    weights = camera.rows[:, strip.top : strip.top + len(ground)]
+    touched = np.flatnonzero(np.diff(weights.indptr))
+    if len(touched):
+        rows = slice(int(touched[0]), int(touched[-1]) + 1)
+        film[rows] += weights[rows].toarray() @ ground
+    if truth is None:
+        return
+    fine = FINE_PER_PX // TRUTH_FACTOR
+    first = (strip.top - strip.margin) // fine
+    inner = ground[:, strip.margin : ground.shape[1] - strip.margin]
+    if 0 <= first < truth.shape[0]:
+        blocks = inner.reshape(len(inner) // fine, fine, inner.shape[1] // fine, fine)
+        mean = sum(blocks[:, i, :, j] for i in range(fine) for j in range(fine)) / fine**2
+        truth[first : first + len(mean)] = encode(mean[: truth.shape[0] - first])
+
+
+def _seen(
+    ground: NDArray[np.float32], sky: Sky, name: str, over: Pass, number: int
+) -> NDArray[np.uint16]:
+    """What is recorded of the ground under a sky, with the noise of the band, as DN."""
+    cloud = np.float32(cloud_reflectance(name)) * sky.brightness
+    light = ground * sky.light * (1 - sky.alpha) + sky.alpha * cloud
+    if over.noise:
+        rng = np.random.default_rng([over.seed, 4, number])
+        noise = rng.standard_normal(light.shape, dtype=np.float32)
+        light = light + noise * noise_sigma(light, name)
+    return encode(light)
+
+
+def without_noise(over: Pass) -> Pass:
+    """The same pass with a noiseless detector and a clear sky: for tests and calibration."""
+    return replace(over, noise=False, sky="clear")

@@ -1,0 +1,138 @@
+"""What makes a label look like ground: crowns, rows, tramlines, patchy growth, shadows.
+
+Two planes accompany the labels: `vigour` (int8, fiftieths), how much better or worse than
+average things grow, and `shade` (uint8, 128 is one), a factor on the light.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from datacube.simulation.canvas import FINE_M, Canvas
+
+VIGOUR_STEP = 0.02
+SHADE_ONE = 128
+TILE = 1024  # fine pixels after which crown texture repeats
+TRAMLINE_M = 24.0  # working width of a sprayer
+BLOCK_ROWS = 256
+
+ROW_CROPS = ("wheat", "barley", "rapeseed", "maize", "beet", "stubble", "fallow", "bare")
+MOWN = ("meadow",)
+TREES = ("broadleaf", "conifer")
+BUILT = ("tile", "slate", "metal", "concrete")  # not the landmark: its edges stay plain
+
+
+def vigour_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.int8]:
+    """Patchy growth everywhere, tramlines and swaths along the rows of fields."""
+    shape = canvas.labels.shape
+    coarse = tuple(-(-side // 8) for side in shape)
+    patches = sum(
+        (weight * smooth_noise(rng, coarse, wavelength))
+        for wavelength, weight in ((64, 0.35), (22, 0.38), (7, 0.30), (2.5, 0.16))
+    )
+    patches = np.clip(patches / VIGOUR_STEP + 128, 0, 255).astype(np.uint8)
+    full = cv2.resize(patches, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    grain = rng.normal(0, 0.12 / VIGOUR_STEP, (BLOCK_ROWS, shape[1])).astype(np.float32)
+    rows = _Rows(canvas, rng)
+    vigour = np.empty(shape, np.int8)
+    for top in range(0, shape[0], BLOCK_ROWS):
+        part = slice(top, min(top + BLOCK_ROWS, shape[0]))
+        value = full[part].astype(np.float32) - 128
+        value += np.roll(grain, 37 * top, axis=1)[: len(value)]
+        value += rows.of(canvas.labels[part], top) / np.float32(VIGOUR_STEP)
+        vigour[part] = np.clip(value, -127, 127)
+    return vigour
+
+
+def shade_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Crowns of trees lit from the south-east, their shadows and those of houses."""
+    labels = canvas.labels
+    broad, needle = crowns(rng, 9.0, 0.9), crowns(rng, 5.6, 1.2)
+    ground = np.clip(rng.normal(SHADE_ONE, 3.5, (TILE, TILE)), 0, 255).astype(np.uint8)
+    textures = np.stack([ground, broad, needle]).reshape(3, -1)
+    which = np.zeros(len(canvas.kinds), np.intp)
+    which[canvas.kind_mask("broadleaf")] = 1
+    which[canvas.kind_mask("conifer")] = 2
+    height = np.zeros(len(canvas.kinds), np.uint8)
+    height[canvas.kind_mask(*BUILT)] = 1
+    height[canvas.kind_mask(*TREES)] = 2
+    shade = np.empty(labels.shape, np.uint8)
+    columns = np.arange(labels.shape[1]) % TILE
+    for top in range(0, labels.shape[0], BLOCK_ROWS):
+        part = labels[top : top + BLOCK_ROWS]
+        rows = (np.arange(top, top + len(part)) % TILE)[:, None]
+        shade[top : top + BLOCK_ROWS] = textures[which[part], rows * TILE + columns]
+    tall = height[labels]
+    for level, length in ((1, 4), (2, 7)):
+        _cast(shade, tall, level, length)
+    return shade
+
+
+def crowns(rng: np.random.Generator, spacing_m: float, contrast: float) -> NDArray[np.uint8]:
+    """A repeating tile of tree crowns: each a dome, brighter towards the sun, gaps dark."""
+    count = round(TILE * FINE_M / spacing_m)
+    pitch = TILE / count
+    grid = np.stack(np.meshgrid(np.arange(count), np.arange(count), indexing="ij"), -1)
+    points = ((grid + rng.uniform(-0.05, 0.95, grid.shape)) * pitch % TILE).reshape(-1, 2)
+    pixels = np.stack(np.meshgrid(np.arange(TILE), np.arange(TILE), indexing="ij"), -1) + 0.5
+    _, nearest = cKDTree(points, boxsize=TILE).query(pixels.reshape(-1, 2), workers=2)
+    offset = (pixels.reshape(-1, 2) - points[nearest] + TILE / 2) % TILE - TILE / 2
+    radius = pitch * rng.uniform(0.45, 0.72, len(points))[nearest]
+    out = offset / radius[:, None]
+    dome = 0.5 - 0.55 * np.minimum((out**2).sum(axis=1), 1.6)
+    lit = 0.30 * (out @ np.array([0.70, 0.71]))
+    tone = rng.normal(0, 0.12, len(points))[nearest]
+    value = 1 + contrast * (dome * 0.8 + lit + tone - 0.1)
+    value = value / value.mean()
+    return np.clip(value * SHADE_ONE, 20, 255).astype(np.uint8).reshape(TILE, TILE)
+
+
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], wavelength_px: float
+) -> NDArray[np.float32]:
+    """Noise of about unit deviation, smooth below a wavelength."""
+    coarse = [int(side / wavelength_px * 2) + 4 for side in shape]
+    values = rng.normal(0, 1.35, coarse).astype(np.float32)
+    step = wavelength_px / 2
+    columns = (np.arange(shape[1], dtype=np.float32) / step + 1)[None].repeat(shape[0], 0)
+    rows = (np.arange(shape[0], dtype=np.float32) / step + 1)[:, None].repeat(shape[1], 1)
+    return cv2.remap(values, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+class _Rows:
+    """Wheel tracks and swaths as a function of the distance across a field's rows."""
+
+    def __init__(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        angles = np.array(canvas.angles)
+        drilled = canvas.kind_mask(*ROW_CROPS).astype(np.float32)
+        mown = canvas.kind_mask(*MOWN).astype(np.float32)
+        self._sin = -np.sin(angles).astype(np.float32)
+        self._cos = np.cos(angles).astype(np.float32)
+        self._phase = rng.uniform(0, TRAMLINE_M, len(angles)).astype(np.float32)
+        self._tram = -1.5 * drilled
+        self._swath = 0.28 * drilled + 0.55 * mown
+
+    def of(self, labels: NDArray[np.uint16], top: int) -> NDArray[np.float32]:
+        index = labels.astype(np.intp)
+        x = np.arange(labels.shape[1], dtype=np.float32) * np.float32(FINE_M)
+        y = (np.arange(top, top + len(labels), dtype=np.float32) * np.float32(FINE_M))[:, None]
+        across = x * self._sin[index] + y * self._cos[index] + self._phase[index]
+        in_tram = np.mod(across, np.float32(TRAMLINE_M)) < 2.5
+        # 256 strips of random strength, 6 m wide: drill and mower passes
+        strength = np.random.default_rng(6).normal(0, 1, 256).astype(np.float32)
+        strip = (across * np.float32(1 / 6)).astype(np.int32) & 255
+        return self._swath[index] * strength[strip] + self._tram[index] * in_tram
+
+
+def _cast(
+    shade: NDArray[np.uint8], tall: NDArray[np.uint8], level: int, length_px: int
+) -> None:
+    """Darken what lies north-west of tall things, up to a length of shadow."""
+    things = (tall == level).astype(np.uint8)
+    kernel = np.zeros((2 * length_px + 1, 2 * length_px + 1), np.uint8)
+    for step in range(length_px + 1):
+        kernel[length_px + round(step * 0.75), length_px + round(step * 0.66)] = 1
+    hidden = cv2.dilate(things, kernel)
+    dark = (hidden == 1) & (tall < max(level, 1))
+    shade[dark] = (shade[dark] * np.float32(0.52)).astype(np.uint8)
