@@ -68,8 +68,8 @@ class Grid:
     def centres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """CRS coordinates of pixel centres: y (descending) and x."""
         height, width = self.shape
-        x = self.transform.c + (np.arange(width) + 0.5) * self.transform.a
-        y = self.transform.f + (np.arange(height) + 0.5) * self.transform.e
+        x = np.float64(self.transform.c) + (np.arange(width) + 0.5) * np.float64(self.transform.a)
+        y = np.float64(self.transform.f) + (np.arange(height) + 0.5) * np.float64(self.transform.e)
         return y, x
 
     def refined(self, factor: int) -> Self:

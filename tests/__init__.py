@@ -1,1 +1,0 @@
-"""Tests: laws and oracles first, then examples."""

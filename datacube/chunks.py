@@ -1,0 +1,90 @@
+"""One chunk to bytes and back, with the checksum that makes damage visible.
+
+Encoding is done here, not through zarr, because a commit must know each chunk's bytes (to
+digest, sync and verify them), and because a tile spends its time here. What is written is
+plain Zarr v3, `bytes` little-endian then `zstd` with checksum: any Zarr reader opens it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numcodecs.zstd import Zstd
+from numpy.typing import NDArray
+
+from datacube.conventions import ZSTD_LEVEL, Document
+from datacube.errors import Damaged
+from datacube.storage import Storage
+
+_ZSTD = Zstd(level=ZSTD_LEVEL, checksum=True)
+
+
+def chunk_key(path: str, index: Sequence[int]) -> str:
+    """Key of one chunk under the default encoding; a scalar array has the key `c`."""
+    return "/".join([path, "c", *(str(number) for number in index)])
+
+
+def encode(chunk: NDArray[Any], document: Document) -> bytes:
+    """Bytes of a full chunk in the array's type; smaller arrays are padded with the fill value."""
+    shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    dtype = _dtype(document)
+    if chunk.shape != shape or chunk.dtype != dtype:
+        padded = np.full(shape, document["fill_value"], dtype)
+        padded[tuple(slice(0, size) for size in chunk.shape)] = chunk
+        chunk = padded
+    raw = np.ascontiguousarray(chunk).tobytes()
+    return bytes(_ZSTD.encode(raw)) if _is_compressed(document) else raw
+
+
+def decode(data: bytes, document: Document, *, key: str) -> NDArray[Any]:
+    """The chunk as a read-only array; raises Damaged if the checksum or the length is off."""
+    shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    dtype = _dtype(document)
+    if _is_compressed(document):
+        try:
+            data = _ZSTD.decode(data)
+        except RuntimeError as error:
+            raise Damaged(f"chunk {key} fails its checksum; see `srcube info`") from error
+    if len(data) != dtype.itemsize * int(np.prod(shape)):
+        raise Damaged(f"chunk {key} decodes to {len(data)} bytes, not to shape {shape} of {dtype}")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def read_chunk(
+    storage: Storage, path: str, index: Sequence[int], document: Document
+) -> NDArray[Any]:
+    """A chunk that a commit has promised; raises Damaged if it is missing or damaged."""
+    key = chunk_key(path, index)
+    data = storage.read(key)
+    if data is None:
+        raise Damaged(f"chunk {key} is recorded as written but missing")
+    return decode(data, document, key=key)
+
+
+def split(
+    values: NDArray[Any], chunks: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
+    """Cut the last two axes into chunks: (row, column) of the chunk, and its values."""
+    height, width = values.shape[-2:]
+    for row in range(-(-height // chunks[0])):
+        for col in range(-(-width // chunks[1])):
+            rows = slice(row * chunks[0], (row + 1) * chunks[0])
+            cols = slice(col * chunks[1], (col + 1) * chunks[1])
+            yield (row, col), values[..., rows, cols]
+
+
+def digest(parts: Sequence[bytes]) -> np.uint64:
+    """First eight bytes of the SHA-256 over the parts; never 0, which means `not computed`."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(hashlib.sha256(part).digest())
+    return np.uint64(int.from_bytes(hashed.digest()[:8], "little") or 1)
+
+
+def _is_compressed(document: Document) -> bool:
+    return any(codec["name"] == "zstd" for codec in document["codecs"])
+
+
+def _dtype(document: Document) -> np.dtype[Any]:
+    return np.dtype(document["data_type"]).newbyteorder("<")

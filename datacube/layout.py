@@ -1,0 +1,229 @@
+"""Which arrays a cube has, as a plan: pure, printable, and carried out by `Cube`.
+
+    measurement/r10m/{reflectance, scl, time, y, x, spatial_ref, superseded}, then r20m, r40m ...
+    sr/<model>-<hash>/r2.5m/reflectance, coarser levels, reflectance_blocks
+    truth/r2.5m/..., for simulated scenes only
+
+Measured and inferred pixels never share a group. A model's group is named by its hash too, so
+that pixels of two versions of a model cannot mix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from datacube.bands import Band
+from datacube.conventions import (
+    ArraySpec,
+    Document,
+    grid_mapping_attributes,
+    group_document,
+    level_name,
+    multiscales_attributes,
+)
+from datacube.errors import InvalidInput
+from datacube.grid import Grid
+from datacube.pyramid import level_grids
+from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR
+
+MEASUREMENT = "measurement"
+CHUNK_PX = 512  # 0.5 MB decoded: two to four chunks make a map tile, a scene has hundreds
+BLOCK_PX = 128  # side of an inferred block on the measured grid; 512 px at factor 4
+
+EPOCH = "seconds since 1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class CubeSpec:
+    """What a new cube is to be.
+
+    `notice` is what a viewer must always show beside it (simulated, nominal position);
+    `simulated` and `georeference` (`exact` or `nominal`) say the same to a program.
+    """
+
+    title: str
+    grid: Grid
+    bands: tuple[Band, ...]
+    description: str = ""
+    notice: str | None = None
+    attribution: str = ""
+    simulated: bool = False
+    georeference: str = "exact"
+    with_scl: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def attributes(self) -> Document:
+        """Attributes of the cube's root group."""
+        return {
+            "title": self.title,
+            "description": self.description,
+            "notice": self.notice,
+            "attribution": self.attribution,
+            "simulated": self.simulated,
+            "georeference": self.georeference,
+            "Conventions": "CF-1.11",
+            **self.extra,
+        }
+
+
+@dataclass(frozen=True)
+class ProductSpec:
+    """A sparse finer level of the cube: an inference, or the truth of a simulation.
+
+    `path` is its group, `factor` how much finer than the measurement it is, `attributes` what
+    made it (a model's card). Variables besides `reflectance` come with one plane each.
+    """
+
+    path: str
+    factor: int
+    bands: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    planes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.factor not in {1, 2, 4, 8}:
+            raise InvalidInput(f"need a factor of 1, 2, 4 or 8, got {self.factor}")
+
+    def grids(self, base: Grid) -> tuple[Grid, ...]:
+        """Finest level first, down to the measured grid."""
+        steps = self.factor.bit_length() - 1
+        return tuple(base.refined(2**step) if step else base for step in range(steps, -1, -1))
+
+
+def root_nodes(spec: CubeSpec) -> dict[str, Document]:
+    """Every node of a new cube, without scenes, by its path."""
+    grids = level_grids(spec.grid)
+    nodes = {MEASUREMENT: group_document(multiscales_attributes(grids, resampling="average"))}
+    for grid in grids:
+        path = f"{MEASUREMENT}/{level_name(grid.gsd_m)}"
+        nodes[path] = group_document({})
+        for name, array in _level_arrays(spec, grid).items():
+            nodes[f"{path}/{name}"] = array.document()
+    return nodes
+
+
+def product_nodes(spec: ProductSpec, base: Grid) -> dict[str, Document]:
+    """Every node of one product, by its path; groups above it included."""
+    grids = spec.grids(base)
+    attributes = multiscales_attributes(
+        grids, resampling="average", derived_from=f"{MEASUREMENT}/{level_name(base.gsd_m)}"
+    )
+    nodes: dict[str, Document] = {}
+    for depth in range(1, len(spec.path.split("/"))):
+        nodes["/".join(spec.path.split("/")[:depth])] = group_document({})
+    extra = {"factor": spec.factor, "bands": list(spec.bands), **spec.attributes}
+    nodes[spec.path] = group_document({**attributes, **extra})
+    for index, grid in enumerate(grids):
+        path = f"{spec.path}/{level_name(grid.gsd_m)}"
+        nodes[path] = group_document({})
+        for name, array in _product_arrays(spec, grid, BLOCK_PX * spec.factor >> index).items():
+            nodes[f"{path}/{name}"] = array.document()
+    for variable in ("reflectance", *spec.planes):
+        nodes[f"{spec.path}/{variable}_blocks"] = _block_record(base).document()
+    return nodes
+
+
+def _level_arrays(spec: CubeSpec, grid: Grid) -> dict[str, ArraySpec]:
+    height, width = grid.shape
+    bands = tuple(band.name for band in spec.bands)
+    arrays = {
+        "reflectance": ArraySpec(
+            "uint16",
+            ("time", "band", "y", "x"),
+            (0, len(bands), height, width),
+            (1, 1, CHUNK_PX, CHUNK_PX),
+            NO_DATA_DN,
+            attributes=_reflectance_attributes(bands),
+        ),
+        "time": _vector("int64", "time", 0, 1, {"units": EPOCH, "calendar": "proleptic_gregorian"}),
+        # 1 is the fill value: a slot that was claimed and abandoned counts as superseded.
+        "superseded": _vector("uint8", "time", 0, 1, {"long_name": "1: not to be used"}, fill=1),
+        **_space_arrays(grid),
+    }
+    if spec.with_scl:
+        arrays["scl"] = ArraySpec(
+            "uint8",
+            ("time", "y", "x"),
+            (0, height, width),
+            (1, CHUNK_PX, CHUNK_PX),
+            0,
+            attributes={"long_name": "scene classification", "grid_mapping": "spatial_ref"},
+        )
+    return arrays
+
+
+def _product_arrays(spec: ProductSpec, grid: Grid, block_px: int) -> dict[str, ArraySpec]:
+    height, width = grid.shape
+    arrays = {
+        "reflectance": ArraySpec(
+            "uint16",
+            ("time", "band", "y", "x"),
+            (0, len(spec.bands), height, width),
+            (1, 1, block_px, block_px),
+            NO_DATA_DN,
+            attributes=_reflectance_attributes(spec.bands),
+        ),
+        **_space_arrays(grid),
+    }
+    for plane in spec.planes:
+        arrays[plane] = ArraySpec(
+            "uint16",
+            ("time", "y", "x"),
+            (0, height, width),
+            (1, block_px, block_px),
+            NO_DATA_DN,
+            attributes={"grid_mapping": "spatial_ref", "_FillValue": NO_DATA_DN},
+        )
+    return arrays
+
+
+def _block_record(base: Grid) -> ArraySpec:
+    """Digest of each block that was computed, 0 where none was: the cache's own ledger."""
+    rows, cols = (-(-size // BLOCK_PX) for size in base.shape)
+    return ArraySpec(
+        "uint64",
+        ("time", "block_row", "block_col"),
+        (0, rows, cols),
+        (1, 1, 1),
+        0,
+        compressed=False,
+        attributes={"long_name": "digest of the block's chunks, 0: not computed"},
+    )
+
+
+def _space_arrays(grid: Grid) -> dict[str, ArraySpec]:
+    height, width = grid.shape
+    axes = {
+        name: _vector(
+            "float64",
+            name,
+            size,
+            size,
+            {"standard_name": f"projection_{name}_coordinate", "units": "m"},
+        )
+        for name, size in (("y", height), ("x", width))
+    }
+    reference = ArraySpec(
+        "int64", (), (), (), 0, compressed=False, attributes=grid_mapping_attributes(grid)
+    )
+    return {**axes, "spatial_ref": reference}
+
+
+def _vector(
+    dtype: str, dim: str, size: int, chunk: int, attributes: Document, *, fill: float = 0
+) -> ArraySpec:
+    return ArraySpec(
+        dtype, (dim,), (size,), (chunk,), fill, compressed=False, attributes=attributes
+    )
+
+
+def _reflectance_attributes(bands: tuple[str, ...]) -> Document:
+    return {
+        "standard_name": "surface_bidirectional_reflectance",
+        "units": "1",
+        "scale_factor": SCALE_FACTOR,
+        "add_offset": ADD_OFFSET,
+        "_FillValue": NO_DATA_DN,
+        "grid_mapping": "spatial_ref",
+        "bands": list(bands),
+    }

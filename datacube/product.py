@@ -1,0 +1,168 @@
+"""Sparse finer levels of a cube, written block by block when somebody looks.
+
+A block is fixed on the measured grid, so that its pixels do not depend on who asked. Its chunks
+are written first and its digest last: a block without a digest was never computed, a digest
+without its chunks is damage. Writing a block is no commit; the generation stays.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from datacube.arrays import lazy_dataset
+from datacube.chunks import chunk_key, decode, digest, encode
+from datacube.commit import Root, amend
+from datacube.conventions import Document, level_name
+from datacube.cube import Cube, grids_of
+from datacube.errors import InvalidInput, NotFound
+from datacube.grid import Grid
+from datacube.layout import BLOCK_PX, ProductSpec, product_nodes
+from datacube.pyramid import dn_levels
+from datacube.window import Window
+
+Block = tuple[int, int]  # row and column of a block on the measured grid
+
+
+@dataclass(frozen=True)
+class Product:
+    """One inferred (or true) finer level of an opened cube."""
+
+    cube: Cube
+    path: str
+
+    @classmethod
+    def ensure(cls, cube: Cube, spec: ProductSpec) -> "Product":
+        """The product of this path, declared in the cube if it is not there yet."""
+        if spec.path in cube.root.commit.products:
+            return cls(cube, spec.path)
+        nodes = product_nodes(spec, cube.grid)
+
+        def declare(root: Root) -> Root:
+            record = root.commit
+            if spec.path in record.products:
+                return root
+            return root.changed(replace(record, products=(*record.products, spec.path)), nodes)
+
+        with cube.storage.exclusive():
+            cube.write_coordinates(nodes)
+            root = amend(cube.storage, declare)
+        return cls(cube.at(root), spec.path)
+
+    @classmethod
+    def open(cls, cube: Cube, path: str) -> "Product":
+        """The product of this path; raises NotFound."""
+        if path not in cube.root.commit.products:
+            raise NotFound(f"the cube has no product {path}")
+        return cls(cube, path)
+
+    @property
+    def attributes(self) -> Document:
+        """What made it: factor, bands, and the model's card."""
+        attributes: Document = self.cube.root.nodes[self.path]["attributes"]
+        return attributes
+
+    @property
+    def factor(self) -> int:
+        """How many times finer than the measurement it is."""
+        return int(self.attributes["factor"])
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands, in the order of the band axis."""
+        return tuple(self.attributes["bands"])
+
+    @property
+    def levels(self) -> tuple[Grid, ...]:
+        """Grids, finest first, down to the measured one."""
+        return grids_of(self.attributes)
+
+    def block_window(self, block: Block) -> Window:
+        """The block's pixels on the measured grid, clipped to it."""
+        row, col = block
+        window = Window(row * BLOCK_PX, col * BLOCK_PX, BLOCK_PX, BLOCK_PX)
+        return window.within(self.cube.grid.shape)
+
+    def has_block(self, slot: int, block: Block, *, variable: str = "reflectance") -> bool:
+        """Whether the block was computed for the scene in `slot`."""
+        return self._recorded(slot, block, variable) != 0
+
+    def write_block(
+        self, slot: int, block: Block, dn: NDArray[np.uint16], *, variable: str = "reflectance"
+    ) -> None:
+        """Keep a computed block: (band, y, x) at the finest level, or (y, x) for a plane.
+
+        A block that is there already is left as it is. Raises InvalidInput for a wrong shape.
+        """
+        window = self.block_window(block).scaled(self.factor)
+        expected = (*self._lead(variable), window.height, window.width)
+        if dn.shape != expected or dn.dtype != np.uint16:
+            raise InvalidInput(f"need a uint16 block of {expected}, got {dn.dtype} {dn.shape}")
+        if self.has_block(slot, block, variable=variable):
+            return
+        parts = []
+        for grid, values in zip(self.levels, dn_levels(dn, len(self.levels)), strict=True):
+            path = f"{self.path}/{level_name(grid.gsd_m)}/{variable}"
+            planes = values if values.ndim == 3 else values[np.newaxis]
+            for band, plane in enumerate(planes):
+                lead = (slot, band) if values.ndim == 3 else (slot,)
+                chunk = plane.reshape((1,) * len(lead) + plane.shape)
+                data = encode(chunk, self.cube.root.nodes[path])
+                self.cube.storage.write(chunk_key(path, (*lead, *block)), data, durable=False)
+                parts.append(data)
+        record = f"{self.path}/{variable}_blocks"
+        mark = encode(np.full((1, 1, 1), digest(parts)), self.cube.root.nodes[record])
+        self.cube.storage.write(chunk_key(record, (slot, *block)), mark)
+
+    def read_block(
+        self, slot: int, block: Block, *, variable: str = "reflectance", level: int = 0
+    ) -> NDArray[np.uint16] | None:
+        """A block's numbers at one level, or None where it was never computed.
+
+        Raises Damaged if it was computed and a chunk of it is missing or fails its checksum.
+        """
+        if not self.has_block(slot, block, variable=variable):
+            return None
+        ratio = self.factor >> level
+        window = self.block_window(block).scaled(ratio)
+        planes = [
+            self.chunk(slot, block, variable=variable, band=band, level=level)
+            for band in range(len(self.bands) if self._lead(variable) else 1)
+        ]
+        stacked = np.stack([plane[: window.height, : window.width] for plane in planes])
+        return stacked if self._lead(variable) else stacked[0]
+
+    def chunk(
+        self, slot: int, block: Block, *, variable: str, band: int, level: int
+    ) -> NDArray[Any]:
+        """One band's chunk of a computed block, as stored: padded to the full block."""
+        path = f"{self.path}/{level_name(self.levels[level].gsd_m)}/{variable}"
+        lead = (slot, band) if self._lead(variable) else (slot,)
+        values = self.cube.chunks.chunk(path, (*lead, *block), self.cube.root.nodes[path])
+        plane: NDArray[Any] = values[(0,) * len(lead)]
+        return plane
+
+    def dataset(self, *, level: int = 0) -> xr.Dataset:
+        """One level as lazy, CF-decoded xarray, by time; NaN where no block was computed.
+
+        Dimensions (time, band, y, x); the scenes, and their order, are the cube's.
+        """
+        path = f"{self.path}/{level_name(self.levels[level].gsd_m)}"
+        dataset = lazy_dataset(self.cube.root.nodes, path, self.cube.chunks, sparse=True)
+        scenes = self.cube.scenes
+        dataset["reflectance"] = dataset["reflectance"].astype(np.float32)
+        times = np.array([one.scene.stamp.rstrip("Z") for one in scenes], "datetime64[ns]")
+        return dataset.isel(time=[one.slot for one in scenes]).assign_coords(
+            time=times, band=list(self.bands)
+        )
+
+    def _lead(self, variable: str) -> tuple[int, ...]:
+        return (len(self.bands),) if variable == "reflectance" else ()
+
+    def _recorded(self, slot: int, block: Block, variable: str) -> int:
+        path = f"{self.path}/{variable}_blocks"
+        key = chunk_key(path, (slot, *block))
+        data = self.cube.storage.read(key)
+        return int(decode(data, self.cube.root.nodes[path], key=key)[0, 0, 0]) if data else 0
