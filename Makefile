@@ -11,6 +11,7 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 	  tests/tools/environment.py --torch-index "$(TORCH_INDEX)"
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup setup-dev demo test gate format lock clean
 
 help:  ## list the targets

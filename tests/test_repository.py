@@ -1,9 +1,11 @@
 """The checkout: what it builds, what is pinned, and what has no place in it."""
 
 import email
+import json
 import re
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,34 @@ def test_changing_a_lock_changes_the_digest_that_set_up_compares(
             file.write("# changed\n")
         seen.add(environment.digest(dev=True, version=(3, 11)))
     assert len(seen) == 5
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> environment.Environment:
+    """Return an environment whose stamp says: all installed, torch from one index."""
+    env = environment.Environment(tmp_path, dev=True, torch_index="https://example.org/cpu")
+    env.python.parent.mkdir()
+    env.python.touch()
+    version = (3, 11)
+    digests = {key: environment.digest(key == "dev", version) for key in ("dev", "runtime")}
+    record = {"python": version, "torch_index": env.torch_index, **digests}
+    env.stamp.write_text(json.dumps(record))
+    return env
+
+
+def test_set_up_does_nothing_where_all_that_is_wanted_is_recorded(
+    made: environment.Environment,
+) -> None:
+    assert environment.is_current(made)
+    assert environment.is_current(replace(made, dev=False, torch_index=None))
+
+
+def test_set_up_starts_again_for_another_index_of_torch_or_a_damaged_record(
+    made: environment.Environment,
+) -> None:
+    assert not environment.is_current(replace(made, torch_index="https://example.org/gpu"))
+    made.stamp.write_text(made.stamp.read_text()[:-9])
+    assert not environment.is_current(made)
 
 
 def test_set_up_refuses_a_python_outside_the_supported_range_and_says_the_way_out() -> None:

@@ -17,6 +17,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORTED = ((3, 11), (3, 13))
@@ -66,15 +67,24 @@ def digest(dev: bool, version: tuple[int, ...]) -> str:
     return hashlib.sha256("\0".join(content).encode()).hexdigest()
 
 
-def is_current(env: Environment) -> bool:
-    """Tell whether the stamp says that everything wanted is installed already."""
+def recorded(env: Environment) -> dict[str, Any]:
+    """Return the stamp's content, empty where there is none to be read."""
     try:
         record = json.loads(env.stamp.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def is_current(env: Environment) -> bool:
+    """Tell whether the stamp says that everything wanted is installed already."""
+    record = recorded(env)
+    try:
         version = tuple(record["python"])
         same_torch = env.torch_index in (None, record["torch_index"])
         key = "dev" if env.dev else "runtime"
         return env.python.exists() and same_torch and record[key] == digest(env.dev, version)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return False
 
 
@@ -151,8 +161,9 @@ def install_dependencies(env: Environment, version: tuple[int, int]) -> None:
         return
     extra = ".[dev]" if env.dev else "."
     install(env, f"{torch_pin()}", torch_pin())
-    what = f"srcube and the newest packages pyproject.toml allows on Python {version[1]:d}"
-    say(f"the lock is made for Python 3.11; this is 3.{version[1]}, so versions are not pinned")
+    minor = f"3.{version[1]}"
+    say(f"the lock is made for Python 3.11; this is {minor}, so only torch is pinned")
+    what = f"srcube and the newest packages that pyproject.toml allows on Python {minor}"
     install(env, what, torch_pin(), "--editable", extra)
 
 
@@ -184,12 +195,13 @@ def prepare(env: Environment) -> None:
         say(f"{env.folder.name} is up to date")
         return
     version = create(env)
+    torch_index = env.torch_index or recorded(env).get("torch_index")
     env.stamp.unlink(missing_ok=True)
     install_dependencies(env, version)
     install_demo_data(env)
     record = {
         "python": version,
-        "torch_index": env.torch_index,
+        "torch_index": torch_index,
         "runtime": digest(dev=False, version=version),
         "dev": digest(dev=True, version=version) if env.dev else None,
     }
