@@ -13,9 +13,8 @@ from panel.viewable import Viewable
 from webapp.catalog import BandPreset, Collection, Scene, showable
 from webapp.job_panel import JobPanel
 from webapp.side_controls import SideControls
+from webapp.style import FIELD, PLAIN
 from webapp.swipe_map import SwipeMap
-
-MARGIN = (6, 16)
 
 
 class Explorer:
@@ -27,18 +26,25 @@ class Explorer:
         self.map = SwipeMap(
             api_url=api_url, assets_url=assets_url, strings=dict(words), sizing_mode="stretch_both"
         )
-        self.collection = pmui.Select(label=words["collection"], options={}, margin=MARGIN)
+        self.collection = pmui.Select(
+            label=words["collection"], options={}, **{**FIELD, "margin": (16, 16, 7, 16)}
+        )
         self.date = pmui.DiscreteSlider(
-            label=words["date"], options={words["loading"]: ""}, value="", margin=(6, 24)
+            label=words["date"],
+            options={words["loading"]: ""},
+            value="",
+            sizing_mode="stretch_width",
+            margin=(7, 22),  # the knob reaches beyond the track
+            size="small",
         )
         self.left = SideControls(words, words["left"])
         self.right = SideControls(words, words["right"])
         self.bands = pmui.RadioButtonGroup(
-            label=words["bands"], options={}, size="small", margin=MARGIN
+            label=words["bands"], options={}, color="primary", **FIELD
         )
-        self.pixels = pmui.Switch(label=words["pixels"], value=True, margin=MARGIN)
+        self.pixels = pmui.Switch(label=words["pixels"], value=True, **FIELD)
         self.jobs = JobPanel(self.map, words)
-        self.alert = pmui.Alert(severity="error", visible=False, closeable=True, margin=MARGIN)
+        self.alert = pmui.Alert(severity="error", visible=False, closeable=True, **PLAIN)
         self._wire()
 
     def sidebar(self) -> list[Viewable]:

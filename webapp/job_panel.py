@@ -6,10 +6,10 @@ from typing import Any
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
+from webapp.style import PLAIN
 from webapp.swipe_map import SwipeMap
 
 ACTIVE = ("accepted", "running")
-MARGIN = (6, 16)
 
 
 class JobPanel:
@@ -19,17 +19,15 @@ class JobPanel:
         self._map = swipe_map
         self._words = words
         self.heading = pmui.Typography(
-            words["super_resolution"], variant="subtitle2", margin=(14, 16, 0, 16)
+            words["super_resolution"], variant="subtitle2", margin=(16, 16, 0, 16)
         )
-        self.cost = pmui.Typography(words["loading"], variant="body2", margin=(2, 16))
+        self.cost = pmui.Typography(words["loading"], variant="body2", **PLAIN)
         self.run = pmui.Button(
-            label=words["run"], color="primary", variant="contained", disabled=True, margin=MARGIN
+            label=words["run"], color="primary", variant="contained", disabled=True, **PLAIN
         )
-        self.progress = pmui.LinearProgress(value=0, visible=False, margin=MARGIN)
-        self.cancel = pmui.Button(
-            label=words["cancel"], variant="outlined", visible=False, margin=MARGIN
-        )
-        self.follow = pmui.Switch(label=words["follow"], value=False, margin=MARGIN)
+        self.progress = pmui.LinearProgress(value=0, visible=False, **PLAIN)
+        self.cancel = pmui.Button(label=words["cancel"], variant="outlined", visible=False, **PLAIN)
+        self.follow = pmui.Switch(label=words["follow"], value=False, **PLAIN)
         self.run.on_click(lambda _: swipe_map.command("run"))
         self.cancel.on_click(lambda _: swipe_map.command("cancel"))
         self.follow.link(swipe_map, value="follow")
@@ -42,7 +40,8 @@ class JobPanel:
     def _update(self) -> None:
         plan, job = self._map.plan, self._map.job
         active = job.get("status") in ACTIVE
-        startable = bool(plan) and not plan.get("problem") and plan["cached"] < plan["total"]
+        startable = bool(plan) and not plan["problem"] and not plan["over"]
+        startable = startable and plan["cached"] < plan["total"]
         self.cost.object = job_text(job, self._words) or plan_text(plan, self._words)
         self.run.param.update(disabled=active or not startable, visible=not active)
         self.progress.param.update(value=job.get("progress", 0), visible=active)
@@ -53,8 +52,10 @@ def plan_text(plan: Mapping[str, Any], words: Mapping[str, str]) -> str:
     """One sentence on what super-resolving the view would take."""
     if not plan:
         return words["plan_nothing"]
-    if plan.get("problem"):
+    if plan["problem"]:
         return str(plan["problem"])
+    if plan["over"]:
+        return words["plan_over"].format(total=plan["total"], limit=plan["limit_blocks"])
     if plan["cached"] >= plan["total"]:
         return words["plan_ready"].format(total=plan["total"])
     seconds = plan["estimated_seconds"]

@@ -7,19 +7,18 @@ modules, Leaflet. Nothing is asked of any other host.
 import os
 from pathlib import PurePosixPath
 
-import panel_material_ui as pmui  # before panel.io.fastapi: it registers resources to be served
 from bokeh.settings import settings as bokeh_settings
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from panel.io.fastapi import add_applications
+from panel_material_ui.template.base import Page
 from starlette.responses import Response
 from starlette.types import Scope
 
 from webapp.explorer import Explorer
 from webapp.strings import catalogue
+from webapp.style import THEME
 from webapp.swipe_map import ASSETS
-
-ACCENT = "#00629b"
 
 
 class Revalidated(StaticFiles):
@@ -51,7 +50,7 @@ def mount_explorer(
     # Relative to the page's address, so that it also holds behind a proxy's path.
     assets_url = f"{PurePosixPath(path).name}/assets/"
 
-    def page() -> pmui.Page:
+    def page() -> Page:
         return build_page(api_url=api_url, assets_url=assets_url)
 
     # add_application, without the s, would drop websocket_origins.
@@ -60,18 +59,21 @@ def mount_explorer(
     )
 
 
-def build_page(*, api_url: str, assets_url: str) -> pmui.Page:
+def build_page(*, api_url: str, assets_url: str) -> Page:
     """Make the page of one session."""
     words = catalogue()
     explorer = Explorer(api_url=api_url, assets_url=assets_url, words=words)
-    page = pmui.Page(
+    page = Page(
         title=words["title"],
+        site_url="",
         main=[explorer.map],
         sidebar=explorer.sidebar(),
         sidebar_width=300,
         sidebar_variant="auto",
-        theme_config={"palette": {"primary": {"main": ACCENT}}},
+        theme_config=dict(THEME),
     )
     explorer.map.dark = page.dark_theme
     page.link(explorer.map, dark_theme="dark")
+    # On a phone the drawer lies over the map: closed until asked for.
+    explorer.map.param.watch(lambda event: page.param.update(sidebar_open=not event.new), "narrow")
     return page

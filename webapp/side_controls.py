@@ -7,14 +7,15 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from webapp.catalog import Collection, Layer
+from webapp.style import FIELD
 
 
 class SideControls:
     """Two selects: the layer, and its model where the layer comes from one."""
 
     def __init__(self, words: Mapping[str, str], label: str) -> None:
-        self.layer = pmui.Select(label=label, options={}, margin=(6, 16))
-        self.model = pmui.Select(label=words["model"], options={}, visible=False, margin=(2, 16))
+        self.layer = pmui.Select(label=label, options={}, **FIELD)
+        self.model = pmui.Select(label=words["model"], options={}, visible=False, **FIELD)
         self._collection: Collection | None = None
         self._titles: dict[str, str] = {}
         self._listener: Callable[[], None] = lambda: None

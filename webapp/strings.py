@@ -22,7 +22,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "model": "Model",
         "bands": "Bands",
         "preset_true": "True colour",
-        "preset_nir": "Near infrared",
+        "preset_nir": "False colour (NIR)",
         "pixels": "Show pixels",
         "super_resolution": "Super-resolution",
         "run": "Super-resolve this view",
@@ -31,6 +31,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         # what a run would cost, and how one goes
         "plan": "{total} blocks in view, {cached} ready. About {seconds} s (limit {limit} blocks).",
         "plan_ready": "All {total} blocks in view are ready.",
+        "plan_over": "The view holds {total} blocks; the limit is {limit}. Zoom in.",
         "plan_nothing": "Choose a super-resolved layer, or move the map onto the collection.",
         "job_accepted": "Waiting to start…",
         "job_running": "Super-resolving: {done} of {total} blocks",

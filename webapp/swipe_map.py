@@ -5,7 +5,7 @@ straight to the HTTP interface, so that nothing a person drags ever waits for Py
 """
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import param
 from panel.custom import JSComponent
@@ -16,8 +16,8 @@ ASSETS = Path(__file__).parent / "assets"
 class SwipeMap(JSComponent):
     """Two layers of one collection either side of a handle.
 
-    The browser writes `collections`, `models`, `plan`, `job`, `problem`, `view` and
-    `position`; Python writes the others (`position` both).
+    The browser writes `collections`, `models`, `plan`, `job`, `problem`, `narrow`,
+    `view` and `position`; Python writes the others (`position` both).
     """
 
     _esm: ClassVar[Path] = ASSETS / "loader.js"
@@ -42,7 +42,11 @@ class SwipeMap(JSComponent):
     plan = param.Dict(default={})
     job = param.Dict(default={})
     problem = param.Dict(default={})
+    narrow = param.Boolean(default=False, doc="The window is as narrow as a phone's.")
     view = param.Dict(default={}, doc="Centre as lat, lon in degrees, and zoom.")
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)  # type: ignore[no-untyped-call]
 
     def command(self, name: str) -> None:
         """Ask the browser to 'run', 'cancel' or go 'home'."""

@@ -10,6 +10,7 @@ import {Swipe} from "./swipe.js";
 
 const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
+const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over the map
 const SHOWN = ["collection", "date", "left", "right", "bands", "rescale", "smooth", "models"];
 
 export async function mount({model, el, assets}) {
@@ -96,6 +97,7 @@ class Explorer {
   }
 
   async open() {
+    this.model.narrow = matchMedia(NARROW).matches;
     try {
       const [{collections}, {models}] = await Promise.all([
         this.api.json(["collections"]), this.api.json(["models"])]);

@@ -33,7 +33,7 @@ function addHome(map, strings, onHome) {
   const control = L.control({position: "bottomright"});
   control.onAdd = () => {
     const bar = element("div", {className: "leaflet-bar"});
-    const button = element("a", {href: "#", role: "button", title: strings.home,
+    const button = element("a", {className: "home", href: "#", role: "button", title: strings.home,
                                  "aria-label": strings.home}, "⌂");
     L.DomEvent.disableClickPropagation(bar);
     L.DomEvent.on(button, "click", (event) => {

@@ -23,12 +23,14 @@ export class SuperResolver {
   // What all targets together would cost in `bbox`; told through onPlan, null when none is wanted.
   async plan(targets, bbox) {
     const turn = ++this.planning;
-    const sum = {total: 0, cached: 0, estimated_seconds: 0, limit_blocks: 0, problem: null};
+    const sum = {total: 0, cached: 0, estimated_seconds: 0, limit_blocks: 0, over: false,
+                 problem: null};
     try {
       for (const target of bbox ? targets : []) {
         const plan = await this.cost(target, bbox);
         for (const key of ["total", "cached", "estimated_seconds"]) sum[key] += plan[key] ?? 0;
         sum.limit_blocks = plan.limit_blocks;
+        sum.over ||= plan.total > plan.limit_blocks;
       }
     } catch (error) {
       sum.problem = error.message;

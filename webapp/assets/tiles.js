@@ -4,6 +4,8 @@
 import * as L from "./leaflet/leaflet.js";
 
 const PIXEL_RATIO_FOR_512 = 1.5;
+// An <img> that has a size and no source is drawn as a box with a border.
+const NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
 export class CubeTiles extends L.GridLayer {
   // source: {url: (coords, suffix) => string, api, onProblem}
@@ -19,6 +21,7 @@ export class CubeTiles extends L.GridLayer {
   createTile(coords, done) {
     const tile = document.createElement("img");
     tile.alt = "";
+    tile.src = NOTHING;
     tile.setAttribute("role", "presentation");
     this.load(tile, coords).then(
       () => done(null, tile),
@@ -74,7 +77,7 @@ export class CubeTiles extends L.GridLayer {
 
 async function show(tile, image) {
   if (image === null) {
-    tile.removeAttribute("src");
+    tile.src = NOTHING;
     return;
   }
   const address = URL.createObjectURL(image);
