@@ -68,13 +68,19 @@ class Canvas:
             self.labels, [self._fixed(path)], False, label, thickness=width, shift=_SUBPIXEL_BITS
         )
 
-    def disc(self, x: float, y: float, radius_m: float, label: int, *, warp: bool = True) -> None:
-        """Fill a circle."""
-        points = np.array([[x, y]])
-        centre = self._fixed(self.warped(points) if warp else points)[0]
-        radius = round(radius_m / FINE_M * 2**_SUBPIXEL_BITS)
-        at = (int(centre[0]), int(centre[1]))
-        cv2.circle(self.labels, at, radius, label, thickness=-1, shift=_SUBPIXEL_BITS)
+    def discs(
+        self,
+        points: Points,
+        radii_m: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        *,
+        warp: bool = True,
+    ) -> None:
+        """Fill circles, one label each; they stay circles under the warp."""
+        centres = self._fixed(self.warped(points) if warp else points).tolist()
+        radii = np.round(radii_m / FINE_M * 2**_SUBPIXEL_BITS).astype(int).tolist()
+        for centre, radius, label in zip(centres, radii, labels.tolist(), strict=True):
+            cv2.circle(self.labels, centre, radius, label, thickness=-1, shift=_SUBPIXEL_BITS)
 
     def rectangle(self, ring: Points, label: int) -> None:
         """Fill an upright, unwarped rectangle whose sides fall on whole fine pixels."""

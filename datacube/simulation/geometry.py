@@ -95,10 +95,10 @@ def meander(rng: np.random.Generator, start: Points, end: Points, width_m: float
     step = width_m / 4
     distance = float(np.hypot(*(end - start)))
     way = np.arange(0, 1.5 * distance, step)
-    wander = _slow(rng, len(way), 40 * width_m / step)
-    swing = 0.95 + 0.45 * wander
-    phase = 2 * np.pi * way / (17 * width_m) + 1.6 * _slow(rng, len(way), 60 * width_m / step)
-    direction = swing * np.sin(phase) + 0.3 * _slow(rng, len(way), 90 * width_m / step)
+    swing = 0.85 + 0.55 * _slow(rng, len(way), 30 * width_m / step)
+    pace = 1 + 0.45 * np.clip(_slow(rng, len(way), 25 * width_m / step), -1, 1.2)
+    phase = 2 * np.pi * np.cumsum(pace) * step / (19 * width_m)
+    direction = swing * np.sin(phase) + 0.5 * _slow(rng, len(way), 45 * width_m / step)
     path = np.cumsum(np.stack([np.cos(direction), np.sin(direction)], 1), axis=0) * step
     complex_path = (path - path[0]) @ np.array([1, 1j])
     span = (end - start) @ np.array([1, 1j])

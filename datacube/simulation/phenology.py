@@ -41,6 +41,18 @@ CALENDARS: dict[str, Calendar] = {
         (270, {"cereal": 0.9, "soil": 0.1}),
         (310, {"cereal": 0.9, "soil": 0.1}),
     ),
+    "catch_crop": (  # spring barley, then mustard until winter
+        (60, {"soil_moist": 1.0}),
+        (95, {"soil": 0.9, "cereal": 0.1}),
+        (130, {"cereal": 0.85, "soil": 0.15}),
+        (165, {"cereal": 0.9, "ripe": 0.1}),
+        (195, {"ripe": 1.0}),
+        (208, {"ripe": 0.9, "stubble": 0.1}),
+        (210, {"stubble": 1.0}),
+        (225, {"soil": 0.9, "beet": 0.1}),
+        (255, {"beet": 0.95, "soil": 0.05}),
+        (300, {"beet": 0.6, "flower": 0.4}),
+    ),
     "rapeseed": (
         (60, {"cereal": 0.55, "soil_moist": 0.45}),
         (98, {"cereal": 0.95, "soil": 0.05}),
@@ -115,7 +127,11 @@ CALENDARS: dict[str, Calendar] = {
         (284, {"autumn_leaf": 0.75, "leaf": 0.25}),
         (305, {"autumn_leaf": 0.5, "twigs": 0.5}),
     ),
-    "reed": ((60, {"hay": 1.0}), (130, {"grass": 0.6, "hay": 0.4}), (270, {"hay": 0.8, "leaf": 0.2})),
+    "reed": (
+        (60, {"hay": 1.0}),
+        (130, {"grass": 0.6, "hay": 0.4}),
+        (270, {"hay": 0.8, "leaf": 0.2}),
+    ),
     "conifer": ((1, {"needle": 1.0}),),
     "yard": ((1, {"gravel": 0.35, "asphalt": 0.35, "grass": 0.3}),),
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datacube.simulation.canvas import MARGIN_M, Points
+from datacube.simulation.canvas import MARGIN_M, Points, densified
 from datacube.simulation.geometry import Cut, area_m2, cut, long_axis, meander, rectangle
 
 ROAD_DEPTH = 3  # cuts shallower than this are asphalt roads
@@ -72,7 +72,7 @@ def make_plan(rng: np.random.Generator, shape: tuple[int, int]) -> Plan:
         town=town,
         town_radius=0.068 * least,
         villages=(),
-        lake=at * (0.77, 0.40),
+        lake=_lake_site(at, cuts),
         lake_radius=0.055 * least,
         river=river,
         river_width=river_width,
@@ -86,6 +86,15 @@ def make_plan(rng: np.random.Generator, shape: tuple[int, int]) -> Plan:
 def distance_to(path: Points, point: Points) -> float:
     """Distance from a point to the nearest vertex of a path (or to one point)."""
     return float(np.hypot(*(np.atleast_2d(path) - point).T).min())
+
+
+def _lake_site(size_xy: Points, cuts: tuple[Cut, ...]) -> Points:
+    """The place in the upper right quarter that lies farthest from any road."""
+    roads = [densified(piece.chord, closed=False) for piece in cuts if piece.depth < ROAD_DEPTH]
+    sites = [
+        size_xy * (x, y) for x in np.linspace(0.68, 0.88, 11) for y in np.linspace(0.16, 0.50, 15)
+    ]
+    return max(sites, key=lambda site: distance_to(np.concatenate(roads), site))
 
 
 def _cut_land(

@@ -149,7 +149,7 @@ def acquire(landscape: Landscape, over: Pass, bands: tuple[str, ...]) -> Simulat
     """Acquire one scene: ground, blur, clouds, noise, numbers."""
     wanted = tuple(dict.fromkeys((*bands, "B04", "B08")))  # the classes need both
     camera = [_Camera.of(band, landscape, over) for band in find_bands(wanted)]
-    ground, truth = _expose(landscape, over, camera, len(bands) if over.truth else 0)
+    ground, truth = _expose(landscape, camera, len(bands) if over.truth else 0)
     rng = np.random.default_rng([over.seed, 3])
     sky = make_sky(rng, over.sky, landscape.shape, over.day_of_year)
     scl = classify(landscape, ground[wanted.index("B04")], ground[wanted.index("B08")], sky)
@@ -225,10 +225,9 @@ class _Camera:
 
 
 def _expose(
-    landscape: Landscape, over: Pass, cameras: list[_Camera], truth_bands: int
+    landscape: Landscape, cameras: list[_Camera], truth_bands: int
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.uint16] | None]:
     """Blurred, sampled ground per camera, and truth of the first `truth_bands` of them."""
-    del over
     height, width = landscape.shape
     columns = landscape.labels.shape[1]
     films = [np.zeros((camera.rows.shape[0], columns), np.float32) for camera in cameras]
@@ -290,7 +289,7 @@ def _paint(
     touched = np.flatnonzero(np.diff(weights.indptr))
     if len(touched):
         rows = slice(int(touched[0]), int(touched[-1]) + 1)
-        film[rows] += weights[rows].toarray() @ ground
+        film[rows] += weights[rows] @ ground  # sparse: leaves BLAS and its threads alone
     if truth is None:
         return
     fine = FINE_PER_PX // TRUTH_FACTOR

@@ -69,11 +69,11 @@ def _draw_roads(canvas: Canvas, plan: Plan, rng: np.random.Generator) -> None:
         tangent = (path[-1] - path[0]) / np.hypot(*(path[-1] - path[0]))
         normal = np.array([-tangent[1], tangent[0]])
         if rng.random() < 0.6:
-            for i in np.flatnonzero(~water & ~built):
-                for side in (-1, 1):
-                    x, y = path[i] + side * normal * (width / 2 + 5) + rng.normal(0, 0.7, 2)
-                    if rng.random() < 0.8:
-                        canvas.disc(x, y, float(rng.uniform(2, 3.6)), trees[int(rng.integers(2))])
+            for side in (-1, 1):
+                spots = path[~water & ~built & (rng.random(len(path)) < 0.8)]
+                spots = spots + side * normal * (width / 2 + 5) + rng.normal(0, 0.7, spots.shape)
+                radii = rng.uniform(2, 3.6, len(spots))
+                canvas.discs(spots, radii, rng.choice(trees, len(spots)))
         canvas.line(piece.chord, width, lanes[piece.depth])
         for i in np.flatnonzero(water):
             canvas.line(path[max(i - 1, 0) : i + 2], width + 5, deck)
@@ -85,6 +85,7 @@ def _draw_place(
     canvas: Canvas, ring: Points, centre: Points, radius: float, rng: np.random.Generator
 ) -> None:
     """Streets and blocks within a ring, by cutting its box down to blocks of half a hectare."""
+    _draw_orchards(canvas, centre + (ring - centre) * (1 + 45 / radius), rng)
     angle = float(rng.uniform(0.05, 0.3))
     todo = [oriented_box(centre, 2.7 * radius, 2.7 * radius, angle)]
     reach = np.hypot(*(ring - centre).T)
@@ -101,6 +102,17 @@ def _draw_place(
         depth = float(np.hypot(*away)) / reach[bearing]
         if depth < 1:
             _draw_block(canvas, part, depth, rng)
+
+
+def _draw_orchards(canvas: Canvas, ring: Points, rng: np.random.Generator) -> None:
+    """Meadows with fruit trees around a place, which hide the steps of its outline."""
+    under = [canvas.label("pasture", gain=1.05)]
+    canvas.polygon(ring, under[0])
+    trees = [canvas.label("broadleaf", gain=gain) for gain in (0.95, 1.05, 1.2)]
+    low, high = ring.min(axis=0), ring.max(axis=0)
+    spots = rng.uniform(low, high, (int(np.prod(high - low) / 130), 2))
+    spots = spots[np.isin(canvas.at(spots), under)]
+    canvas.discs(spots, rng.uniform(1.6, 3.4, len(spots)), rng.choice(trees, len(spots)))
 
 
 def _draw_block(canvas: Canvas, ring: Points, depth: float, rng: np.random.Generator) -> None:
@@ -127,10 +139,9 @@ def _draw_block(canvas: Canvas, ring: Points, depth: float, rng: np.random.Gener
 
 def _draw_trees(canvas: Canvas, plot: Points, low: float, rng: np.random.Generator) -> None:
     labels = [canvas.label(kind, gain=1.05) for kind in ("broadleaf", "broadleaf", "conifer")]
-    centre = plot.mean(axis=0)
-    for _ in range(int(area_m2(plot) / 260)):
-        x, y = centre + rng.uniform(-1, 1, 2) * low
-        canvas.disc(x, y, float(rng.uniform(1.5, 4.2)), labels[int(rng.integers(3))])
+    count = int(area_m2(plot) / 260)
+    spots = plot.mean(axis=0) + rng.uniform(-1, 1, (count, 2)) * low
+    canvas.discs(spots, rng.uniform(1.5, 4.2, count), rng.choice(labels, count))
 
 
 def _draw_row(
@@ -181,22 +192,25 @@ def _draw_works(canvas: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     """A business park east of the town: flat roofs on asphalt."""
     if min(plan.size) < 1500:
         return
-    corner = plan.town + np.array([1.05, 0.35]) * plan.town_radius
-    yard = rectangle(0, 0, 0.85 * plan.town_radius, 0.55 * plan.town_radius) + corner
-    canvas.polygon(yard, canvas.label("meadow"))
-    for row in range(3):
-        for column in range(4):
-            step = (yard[2] - yard[0]) / np.array([4, 3])
-            spot = yard[0] + step * (np.array([column, row]) + 0.5)
-            box = oriented_box(spot, step[0] - 8, step[1] - 8, 0.0)
-            if rng.random() < 0.12:
-                continue
-            canvas.polygon(box, canvas.label("asphalt", gain=float(rng.uniform(0.95, 1.3))))
-            kind = str(rng.choice(["metal", "concrete", "slate", "white_roof", "metal"]))
-            length, width = step[0] * rng.uniform(0.35, 0.7), step[1] * rng.uniform(0.35, 0.65)
-            roof = canvas.label(kind, gain=float(rng.uniform(0.75, 1.05)))
-            canvas.polygon(oriented_box(spot, length, width, 0.0), roof)
-            vent = canvas.label("slate", gain=1.2)
-            for i in range(4):
-                at = spot + np.array([(i - 1.5) * length / 4, 0.0])
-                canvas.polygon(oriented_box(at, 2.5, width * 0.8, 0.0), vent)
+    corner = plan.town + np.array([1.12, 0.28]) * plan.town_radius
+    todo = [rectangle(0, 0, 0.9 * plan.town_radius, 0.6 * plan.town_radius) + corner]
+    while todo:
+        part = todo.pop()
+        axis, aspect = long_axis(part)
+        middle = part.mean(axis=0) + (part[0] - part.mean(axis=0)) * rng.uniform(-0.2, 0.2)
+        if area_m2(part) > 9e3 * rng.uniform(0.7, 3.0) or aspect > 2.2:
+            todo += cut(part, middle, axis + math.pi / 2)[:2]
+            continue
+        canvas.polygon(part, canvas.label("meadow"))
+        length, width = np.ptp(part, axis=0) - 7
+        box = oriented_box(part.mean(axis=0), length, width, 0.0)
+        canvas.polygon(box, canvas.label("asphalt", gain=float(rng.uniform(0.95, 1.4))))
+        kind = str(rng.choice(["metal", "concrete", "slate", "gravel", "white_roof"]))
+        roof = canvas.label(kind, gain=float(rng.uniform(0.6, 0.95)))
+        spot = part.mean(axis=0) + rng.uniform(-0.1, 0.1, 2) * (length, width)
+        length, width = length * rng.uniform(0.4, 0.75), width * rng.uniform(0.4, 0.7)
+        canvas.polygon(oriented_box(spot, length, width, 0.0), roof)
+        for i in range(int(length / 14)):  # skylights
+            at = spot + np.array([(i + 0.5) * 14 - length / 2, 0.0])
+            light = canvas.label("slate", gain=1.3)
+            canvas.polygon(oriented_box(at, 2.5, width * 0.7, 0.0), light)

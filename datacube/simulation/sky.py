@@ -56,8 +56,8 @@ def make_sky(
     alpha = np.zeros(full, np.float32)
     if COVERED[kind]:
         threshold = float(np.quantile(field, 1 - COVERED[kind]))
-        softness = 0.55 if kind in ("overcast", "broken") else 0.40
-        ramp = np.clip((field - threshold) / softness + 0.25, 0, 1)
+        softness = 1.1 if kind in ("overcast", "broken") else 0.8
+        ramp = np.clip((field - threshold) / softness + 0.2, 0, 1)
         alpha = np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
     here = (slice(pad, pad + height), slice(pad, pad + width))
     row, column = pad + round(dy), pad + round(dx)

@@ -7,7 +7,6 @@ average things grow, and `shade` (uint8, 128 is one), a factor on the light.
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from datacube.simulation.canvas import FINE_M, Canvas
 
@@ -29,7 +28,7 @@ def vigour_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.int8]:
     coarse = tuple(-(-side // 8) for side in shape)
     patches = sum(
         (weight * smooth_noise(rng, coarse, wavelength))
-        for wavelength, weight in ((64, 0.35), (22, 0.38), (7, 0.30), (2.5, 0.16))
+        for wavelength, weight in ((64, 0.25), (22, 0.27), (7, 0.22), (2.5, 0.12))
     )
     patches = np.clip(patches / VIGOUR_STEP + 128, 0, 255).astype(np.uint8)
     full = cv2.resize(patches, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -74,18 +73,28 @@ def crowns(rng: np.random.Generator, spacing_m: float, contrast: float) -> NDArr
     count = round(TILE * FINE_M / spacing_m)
     pitch = TILE / count
     grid = np.stack(np.meshgrid(np.arange(count), np.arange(count), indexing="ij"), -1)
-    points = ((grid + rng.uniform(-0.05, 0.95, grid.shape)) * pitch % TILE).reshape(-1, 2)
-    pixels = np.stack(np.meshgrid(np.arange(TILE), np.arange(TILE), indexing="ij"), -1) + 0.5
-    _, nearest = cKDTree(points, boxsize=TILE).query(pixels.reshape(-1, 2), workers=2)
-    offset = (pixels.reshape(-1, 2) - points[nearest] + TILE / 2) % TILE - TILE / 2
-    radius = pitch * rng.uniform(0.45, 0.72, len(points))[nearest]
-    out = offset / radius[:, None]
-    dome = 0.5 - 0.55 * np.minimum((out**2).sum(axis=1), 1.6)
-    lit = 0.30 * (out @ np.array([0.70, 0.71]))
-    tone = rng.normal(0, 0.12, len(points))[nearest]
-    value = 1 + contrast * (dome * 0.8 + lit + tone - 0.1)
-    value = value / value.mean()
-    return np.clip(value * SHADE_ONE, 20, 255).astype(np.uint8).reshape(TILE, TILE)
+    points = (grid + rng.uniform(0.0, 1.0, grid.shape)).astype(np.float32) * np.float32(pitch)
+    radii = (pitch * rng.uniform(0.45, 0.72, (count, count))).astype(np.float32)
+    tones = rng.normal(0, 0.12, (count, count)).astype(np.float32)
+    at = np.arange(TILE, dtype=np.float32) + np.float32(0.5)
+    cell = (at / pitch).astype(int)
+    near = np.full((TILE, TILE), np.inf, np.float32)
+    value = np.zeros((TILE, TILE), np.float32)
+    for step in np.ndindex(3, 3):  # a crown's middle lies in this cell or one of its neighbours
+        rows, columns = cell + step[0] - 1, cell + step[1] - 1
+        pick = np.ix_(rows % count, columns % count)
+        middle, radius = points[pick], radii[pick]
+        dy = at[:, None] - middle[..., 0] - (rows // count * TILE)[:, None]
+        dx = at[None, :] - middle[..., 1] - (columns // count * TILE)[None, :]
+        distance = dy * dy + dx * dx
+        dome = 0.5 - 0.55 * np.minimum(distance / (radius * radius), 1.6)
+        lit = 0.21 * (dx + dy) / radius
+        closer = distance < near
+        value[closer] = (0.8 * dome + lit + tones[pick])[closer]
+        near[closer] = distance[closer]
+    value = 0.9 + contrast * value
+    value *= SHADE_ONE / value.mean()
+    return np.clip(value, 20, 255).astype(np.uint8)
 
 
 def smooth_noise(
@@ -110,24 +119,26 @@ class _Rows:
         self._sin = -np.sin(angles).astype(np.float32)
         self._cos = np.cos(angles).astype(np.float32)
         self._phase = rng.uniform(0, TRAMLINE_M, len(angles)).astype(np.float32)
-        self._tram = -1.5 * drilled
-        self._swath = 0.28 * drilled + 0.55 * mown
+        self._tram = np.asarray(-1.1 * drilled * rng.uniform(0.2, 1.2, len(angles)), np.float32)
+        self._swath = 0.17 * drilled + 0.45 * mown
 
     def of(self, labels: NDArray[np.uint16], top: int) -> NDArray[np.float32]:
         index = labels.astype(np.intp)
+        drawn = self._swath.take(index)
+        if not drawn.any():
+            return drawn
         x = np.arange(labels.shape[1], dtype=np.float32) * np.float32(FINE_M)
         y = (np.arange(top, top + len(labels), dtype=np.float32) * np.float32(FINE_M))[:, None]
-        across = x * self._sin[index] + y * self._cos[index] + self._phase[index]
-        in_tram = np.mod(across, np.float32(TRAMLINE_M)) < 2.5
+        across = x * self._sin.take(index) + y * self._cos.take(index) + self._phase.take(index)
+        passes = across * np.float32(1 / TRAMLINE_M)
+        in_tram = passes - np.floor(passes) < np.float32(2.5 / TRAMLINE_M)
         # 256 strips of random strength, 6 m wide: drill and mower passes
         strength = np.random.default_rng(6).normal(0, 1, 256).astype(np.float32)
         strip = (across * np.float32(1 / 6)).astype(np.int32) & 255
-        return self._swath[index] * strength[strip] + self._tram[index] * in_tram
+        return drawn * strength[strip] + self._tram.take(index) * in_tram
 
 
-def _cast(
-    shade: NDArray[np.uint8], tall: NDArray[np.uint8], level: int, length_px: int
-) -> None:
+def _cast(shade: NDArray[np.uint8], tall: NDArray[np.uint8], level: int, length_px: int) -> None:
     """Darken what lies north-west of tall things, up to a length of shadow."""
     things = (tall == level).astype(np.uint8)
     kernel = np.zeros((2 * length_px + 1, 2 * length_px + 1), np.uint8)
