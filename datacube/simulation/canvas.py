@@ -92,7 +92,8 @@ class Canvas:
         spots = self.warped(points) if warp else points
         height, width = self.labels.shape
         columns, rows = (np.floor((spots + MARGIN_M) / FINE_M).astype(int)).T
-        return self.labels[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+        under = self.labels[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+        return np.asarray(under)
 
     def kind_mask(self, *kinds: str) -> NDArray[np.bool_]:
         """For each label so far, whether it is of one of the kinds."""
@@ -101,7 +102,7 @@ class Canvas:
     def _fixed(self, points: Points) -> NDArray[np.int32]:
         """Fixed-point pixel coordinates as OpenCV wants them: integers are pixel centres."""
         pixels = (points + MARGIN_M) / FINE_M - 0.5
-        return np.round(pixels * 2**_SUBPIXEL_BITS).astype(np.int32)
+        return np.asarray(np.round(pixels * 2**_SUBPIXEL_BITS), np.int32)
 
 
 def densified(points: Points, *, closed: bool = True, step_m: float = 25.0) -> Points:

@@ -23,7 +23,7 @@ CROPS = {  # kind -> share of the fields
     "fallow": 0.015,
     "bare": 0.015,
 }
-WOODED_SHARE = 0.22
+WOODED_SHARE = 0.20
 
 
 def draw_land(canvas: Canvas, plan: Plan, rng: np.random.Generator) -> None:
@@ -42,7 +42,9 @@ def draw_land(canvas: Canvas, plan: Plan, rng: np.random.Generator) -> None:
 def _wooded(plan: Plan, parcels: list[Points], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which parcels are forest: clusters from a smooth random field, clear of the town."""
     centres = np.array([ring.mean(axis=0) for ring in parcels])
-    waves = rng.normal(0, 1, (9, 2)) * 4.4 / (2600 * plan.scale)
+    heading = np.arange(9) * 0.7 + rng.uniform(0, 0.7, 9)
+    number = 2 * np.pi / (rng.uniform(1500, 3800, 9) * plan.scale)
+    waves = np.stack([np.cos(heading), np.sin(heading)], axis=1) * number[:, None]
     field = np.cos(centres @ waves.T + rng.uniform(0, 2 * np.pi, 9)).sum(axis=1)
     field += rng.normal(0, 0.25, len(field))
     keep_clear = [(plan.town, 1.8 * plan.town_radius), (plan.landmark, 450 * plan.scale)]
@@ -53,7 +55,7 @@ def _wooded(plan: Plan, parcels: list[Points], rng: np.random.Generator) -> NDAr
     order = np.argsort(-field)
     wooded = np.zeros(len(parcels), np.bool_)
     wooded[order[np.cumsum(area[order]) < WOODED_SHARE * area.sum()]] = True
-    return wooded & np.isfinite(field)
+    return np.asarray(wooded & np.isfinite(field))
 
 
 def _parcels(ring: Points, scale: float, rng: np.random.Generator) -> list[Points]:

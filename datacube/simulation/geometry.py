@@ -103,13 +103,13 @@ def meander(rng: np.random.Generator, start: Points, end: Points, width_m: float
     complex_path = (path - path[0]) @ np.array([1, 1j])
     span = (end - start) @ np.array([1, 1j])
     placed = complex_path * (span / complex_path[-1])
-    return start + np.stack([placed.real, placed.imag], 1)
+    return np.asarray(start + np.stack([placed.real, placed.imag], 1))
 
 
-def _slow(rng: np.random.Generator, count: int, wavelength: float) -> np.ndarray:
+def _slow(rng: np.random.Generator, count: int, wavelength: float) -> Points:
     """Smooth noise of unit order along a line."""
     knots = max(math.ceil(count / wavelength) + 3, 4)
     at = np.linspace(0, knots - 1.001, count)
     values, base = rng.normal(0, 0.7, knots), at.astype(int)
     blend = 0.5 - 0.5 * np.cos(np.pi * (at - base))
-    return values[base] * (1 - blend) + values[np.minimum(base + 1, knots - 1)] * blend
+    return np.asarray(values[base] * (1 - blend) + values[np.minimum(base + 1, knots - 1)] * blend)

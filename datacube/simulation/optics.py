@@ -59,7 +59,8 @@ def axis_weights(
     """Matrix (out_px, fine) that integrates piecewise constant fine pixels with the profile.
 
     Output `i` is centred at `i + 0.5 + shift_px` pixels from the edge of the area of interest,
-    which begins `margin_fine` fine pixels into the `fine_px` of the fine axis. Rows sum to one. The profile must lie within the margin.
+    which begins `margin_fine` fine pixels into the `fine_px` of the fine axis. Rows sum to one.
+    Raises InvalidInput if the profile does not lie within the margin.
     """
     reach = len(profile) / 2 / SAMPLES_PER_PX
     first_edge = 0.5 + shift_px - reach + margin_fine / fine_per_px
@@ -105,11 +106,11 @@ def _box(width_px: float) -> NDArray[np.float64]:
     whole = math.floor(half - 0.5)
     box = np.ones(2 * whole + 3)
     box[[0, -1]] = half - 0.5 - whole
-    return box / box.sum()
+    return np.asarray(box / box.sum())
 
 
 def _boxed(profile: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.convolve(profile, _box(1.0))
+    return np.asarray(np.convolve(profile, _box(1.0)))
 
 
 def _optics(band: Band, axis: Axis, core_px: float) -> NDArray[np.float64]:

@@ -60,8 +60,8 @@ def make_plan(rng: np.random.Generator, shape: tuple[int, int]) -> Plan:
     river_width = 30 * scale
     river = meander(
         rng,
-        np.array([-reach, 0.70 * height]),
-        np.array([width + reach, 0.64 * height]),
+        np.array([-reach, 0.61 * height]),
+        np.array([width + reach, 0.55 * height]),
         river_width,
     )
     blocks, cuts = _cut_land(rng, (height, width), town, 36e4 * scale**2)
@@ -72,7 +72,7 @@ def make_plan(rng: np.random.Generator, shape: tuple[int, int]) -> Plan:
         town=town,
         town_radius=0.068 * least,
         villages=(),
-        lake=_lake_site(at, cuts),
+        lake=_lake_site(at, cuts, np.array([column, row]) * 10.0),
         lake_radius=0.055 * least,
         river=river,
         river_width=river_width,
@@ -88,13 +88,14 @@ def distance_to(path: Points, point: Points) -> float:
     return float(np.hypot(*(np.atleast_2d(path) - point).T).min())
 
 
-def _lake_site(size_xy: Points, cuts: tuple[Cut, ...]) -> Points:
-    """The place in the upper right quarter that lies farthest from any road."""
+def _lake_site(size_xy: Points, cuts: tuple[Cut, ...], hall: Points) -> Points:
+    """The place in the upper right quarter that lies farthest from roads and the landmark."""
     roads = [densified(piece.chord, closed=False) for piece in cuts if piece.depth < ROAD_DEPTH]
     sites = [
-        size_xy * (x, y) for x in np.linspace(0.68, 0.88, 11) for y in np.linspace(0.16, 0.50, 15)
+        size_xy * (x, y) for x in np.linspace(0.68, 0.88, 11) for y in np.linspace(0.14, 0.40, 12)
     ]
-    return max(sites, key=lambda site: distance_to(np.concatenate(roads), site))
+    obstacles = np.concatenate([*roads, hall[None]])
+    return max(sites, key=lambda site: distance_to(obstacles, site))
 
 
 def _cut_land(

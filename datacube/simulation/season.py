@@ -1,31 +1,26 @@
 """Sentinel-2's season over a simulated landscape: passes, acquisition, truth.
 
-Each pass is computed in strips of ground: labels become reflectance, the strip is averaged by
-the instrument's weights along y at once, and only then is the next strip painted; the fine
-image of a date never exists as a whole.
+What happens to one date, in this order: the ground is exposed through the instrument, shadows
+and clouds are laid over it, pixels are classified, noise is added, numbers are written.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from datacube.bands import Band, find_bands
+from datacube.bands import find_bands
 from datacube.errors import InvalidInput
-from datacube.simulation.canvas import FINE_PER_PX
+from datacube.simulation.exposure import Camera, encode, expose
 from datacube.simulation.landscape import Landscape, build_landscape
-from datacube.simulation.optics import Psf, axis_weights, line_spread
+from datacube.simulation.optics import Psf
 from datacube.simulation.sky import Sky, SkyKind, make_sky
 from datacube.simulation.spectra import BANDS, cloud_reflectance, noise_sigma
 
 YEAR = 2025
 JITTER_PX = 0.15  # root mean square, per axis
-TRUTH_FACTOR = 4  # truth pixels are 2.5 m
-STRIP_PX = 16  # 10 m rows painted at a time
 
 # Day of year, sky: one season of twelve passes. Number 5 is the one to show first.
 SEASON: tuple[tuple[int, SkyKind], ...] = (
@@ -44,7 +39,6 @@ SEASON: tuple[tuple[int, SkyKind], ...] = (
 )
 SUMMER = 5
 TRUTH_ORDER = (5, 2, 9, 11, 7, 0, 8, 4, 3, 10, 1, 6)  # clear and different from each other first
-OFFSET_DN, SCALE_DN = 0.1, 10_000
 
 
 @dataclass(frozen=True)
@@ -148,8 +142,11 @@ def plan_season(
 def acquire(landscape: Landscape, over: Pass, bands: tuple[str, ...]) -> SimulatedScene:
     """Acquire one scene: ground, blur, clouds, noise, numbers."""
     wanted = tuple(dict.fromkeys((*bands, "B04", "B08")))  # the classes need both
-    camera = [_Camera.of(band, landscape, over) for band in find_bands(wanted)]
-    ground, truth = _expose(landscape, camera, len(bands) if over.truth else 0)
+    cameras = [
+        Camera.of(band, landscape, over.psf, over.shift_px, over.day_of_year)
+        for band in find_bands(wanted)
+    ]
+    ground, truth = expose(landscape, cameras, len(bands) if over.truth else 0)
     rng = np.random.default_rng([over.seed, 3])
     sky = make_sky(rng, over.sky, landscape.shape, over.day_of_year)
     scl = classify(landscape, ground[wanted.index("B04")], ground[wanted.index("B08")], sky)
@@ -165,12 +162,6 @@ def acquire(landscape: Landscape, over: Pass, bands: tuple[str, ...]) -> Simulat
         cloud_cover=float(100 * np.isin(scl, (8, 9)).mean()),
         truth_dn=truth,
     )
-
-
-def encode(reflectance: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """DN of reflectance: 1..65535, never 0 and never wrapped; NaN becomes 0, no data."""
-    dn = np.clip(np.rint((reflectance + np.float32(OFFSET_DN)) * SCALE_DN), 1, 65_535)
-    return np.nan_to_num(dn, nan=0).astype(np.uint16)
 
 
 def classify(
@@ -193,114 +184,6 @@ def classify(
     return scl
 
 
-@dataclass(frozen=True)
-class _Camera:
-    """One band over one date: its weights, and the look of each label."""
-
-    band: Band
-    rows: csr_array
-    columns: csr_array
-    base: NDArray[np.float32]
-    slope: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, band: Band, landscape: Landscape, over: Pass) -> "_Camera":
-        ratio = band.gsd_m // 10
-        weights = []
-        for axis, shift in zip(("y", "x"), over.shift_px, strict=True):
-            side = landscape.shape[0 if axis == "y" else 1]
-            profile = line_spread(band, over.psf, "y" if axis == "y" else "x")
-            weights.append(
-                axis_weights(
-                    profile,
-                    out_px=-(-side // ratio),
-                    fine_per_px=FINE_PER_PX * ratio,
-                    fine_px=side * FINE_PER_PX + 2 * landscape.margin_fine,
-                    margin_fine=landscape.margin_fine,
-                    shift_px=shift / ratio,
-                )
-            )
-        base, slope = landscape.parcels.appearance(over.day_of_year, band.name)
-        return cls(band, weights[0], weights[1], base, slope)
-
-
-def _expose(
-    landscape: Landscape, cameras: list[_Camera], truth_bands: int
-) -> tuple[list[NDArray[np.float32]], NDArray[np.uint16] | None]:
-    """Blurred, sampled ground per camera, and truth of the first `truth_bands` of them."""
-    height, width = landscape.shape
-    columns = landscape.labels.shape[1]
-    films = [np.zeros((camera.rows.shape[0], columns), np.float32) for camera in cameras]
-    truth = np.empty((truth_bands, height * TRUTH_FACTOR, width * TRUTH_FACTOR), np.uint16)
-    step = STRIP_PX * FINE_PER_PX
-    with ThreadPoolExecutor(2) as pool:
-        for top in range(0, landscape.labels.shape[0], step):
-            strip = _Strip.of(landscape, top, step)
-            jobs = [
-                pool.submit(_paint, strip, camera, films[i], truth[i] if i < truth_bands else None)
-                for i, camera in enumerate(cameras)
-            ]
-            for job in jobs:
-                job.result()
-    grounds = []
-    for camera, film in zip(cameras, films, strict=True):
-        image = np.ascontiguousarray((camera.columns @ film.T).T, dtype=np.float32)
-        ratio = camera.band.gsd_m // 10
-        image = image.repeat(ratio, axis=0).repeat(ratio, axis=1)[:height, :width]
-        grounds.append(image)
-    return grounds, truth if truth_bands else None
-
-
-@dataclass(frozen=True)
-class _Strip:
-    """Rows of ground ready to be painted in any band."""
-
-    top: int
-    margin: int
-    index: NDArray[np.intp]
-    vigour: NDArray[np.float32]
-    shade: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, landscape: Landscape, top: int, rows: int) -> "_Strip":
-        part = slice(top, top + rows)
-        return cls(
-            top,
-            landscape.margin_fine,
-            landscape.labels[part].astype(np.intp),
-            landscape.vigour[part] * np.float32(0.02),
-            landscape.shade[part] * np.float32(1 / 128),
-        )
-
-
-def _paint(
-    strip: _Strip,
-    camera: _Camera,
-    film: NDArray[np.float32],
-    truth: NDArray[np.uint16] | None,
-) -> None:
-    """Reflectance of a strip in one band, added to the film and averaged into the truth."""
-    ground = camera.slope.take(strip.index, mode="clip")
-    ground *= strip.vigour
-    ground += camera.base.take(strip.index, mode="clip")
-    ground *= strip.shade
-    np.maximum(ground, 0, out=ground)
-    weights = camera.rows[:, strip.top : strip.top + len(ground)]
-    touched = np.flatnonzero(np.diff(weights.indptr))
-    if len(touched):
-        rows = slice(int(touched[0]), int(touched[-1]) + 1)
-        film[rows] += weights[rows] @ ground  # sparse: leaves BLAS and its threads alone
-    if truth is None:
-        return
-    fine = FINE_PER_PX // TRUTH_FACTOR
-    first = (strip.top - strip.margin) // fine
-    inner = ground[:, strip.margin : ground.shape[1] - strip.margin]
-    if 0 <= first < truth.shape[0]:
-        blocks = inner.reshape(len(inner) // fine, fine, inner.shape[1] // fine, fine)
-        mean = sum(blocks[:, i, :, j] for i in range(fine) for j in range(fine)) / fine**2
-        truth[first : first + len(mean)] = encode(mean[: truth.shape[0] - first])
-
-
 def _seen(
     ground: NDArray[np.float32], sky: Sky, name: str, over: Pass, number: int
 ) -> NDArray[np.uint16]:
@@ -312,8 +195,3 @@ def _seen(
         noise = rng.standard_normal(light.shape, dtype=np.float32)
         light = light + noise * noise_sigma(light, name)
     return encode(light)
-
-
-def without_noise(over: Pass) -> Pass:
-    """The same pass with a noiseless detector and a clear sky: for tests and calibration."""
-    return replace(over, noise=False, sky="clear")

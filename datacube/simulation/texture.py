@@ -106,7 +106,8 @@ def smooth_noise(
     step = wavelength_px / 2
     columns = (np.arange(shape[1], dtype=np.float32) / step + 1)[None].repeat(shape[0], 0)
     rows = (np.arange(shape[0], dtype=np.float32) / step + 1)[:, None].repeat(shape[1], 1)
-    return cv2.remap(values, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    smooth = cv2.remap(values, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(smooth, np.float32)
 
 
 class _Rows:
@@ -135,7 +136,7 @@ class _Rows:
         # 256 strips of random strength, 6 m wide: drill and mower passes
         strength = np.random.default_rng(6).normal(0, 1, 256).astype(np.float32)
         strip = (across * np.float32(1 / 6)).astype(np.int32) & 255
-        return drawn * strength[strip] + self._tram.take(index) * in_tram
+        return np.asarray(drawn * strength[strip] + self._tram.take(index) * in_tram)
 
 
 def _cast(shade: NDArray[np.uint8], tall: NDArray[np.uint8], level: int, length_px: int) -> None:

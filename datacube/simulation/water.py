@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from datacube.simulation.canvas import Canvas
+from datacube.simulation.canvas import Canvas, Points
 from datacube.simulation.geometry import blob
 from datacube.simulation.plan import Plan, distance_to
 
@@ -11,7 +11,7 @@ from datacube.simulation.plan import Plan, distance_to
 def draw_river(canvas: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     """Meadows along the valley, trees on the banks, gravel inside the bends, water."""
     width, path = plan.river_width, plan.river
-    valley = uniform_filter1d(path, size=68, axis=0, mode="nearest")
+    valley: Points = uniform_filter1d(path, size=68, axis=0, mode="nearest")
     for first in range(0, len(path) - 1, 90):
         days, gain = float(rng.normal(0, 3)), float(rng.normal(1, 0.05))
         label = canvas.label("meadow", days=days, gain=gain)
@@ -25,7 +25,7 @@ def draw_river(canvas: Canvas, plan: Plan, rng: np.random.Generator) -> None:
     canvas.discs(spots, radii, rng.choice(trees, len(spots)), warp=False)
     canvas.line(path, width + 5, canvas.label("reed", gain=0.9), warp=False)
     direction = np.unwrap(np.angle(np.diff(path @ np.array([1, 1j]))))
-    bend = uniform_filter1d(np.diff(direction), size=9)
+    bend: Points = uniform_filter1d(np.diff(direction), size=9)
     sharp = np.flatnonzero(np.abs(bend) > np.quantile(np.abs(bend), 0.88))
     step = np.diff(path, axis=0)[sharp]
     inward = np.stack([-step[:, 1], step[:, 0]], 1) / np.hypot(*step.T)[:, None]
