@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tests.test_packaging import FLOORS
-from tests.tools import environment, gate, lock, wheel
+from tests.tools import environment, lock, suite, wheel
 
 ROOT = wheel.ROOT
 TRACKED = tuple(wheel.tracked_files())
@@ -169,4 +169,4 @@ def test_gate_counts_a_test_that_skips_itself_unless_it_needs_a_gpu(tmp_path: Pa
         '<testcase classname="c" name="d"><skipped message="needs a GPU"/></testcase>'
         '<testcase classname="e" name="f"/></testsuite>'
     )
-    assert gate.skipped(report) == ["a::b: no browser"]
+    assert suite.skipped(report) == ["a::b: no browser"]

@@ -17,6 +17,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from tests.tools import suite
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("datacube", "sr_engine", "server", "webapp")
 VENV = ROOT / ".venv-wheel"
@@ -74,5 +76,5 @@ def run_tests_on_wheel() -> bool:
             "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
         environment.pop("PYTHONPATH", None)
-        arguments = [str(python), "-m", "pytest", "-p", "no:cacheprovider", *ignored]
-        return subprocess.run(arguments, check=False, cwd=folder, env=environment).returncode == 0
+        arguments = ["-p", "no:cacheprovider", *ignored]
+        return suite.passes(python, folder, arguments, environment)
