@@ -28,7 +28,7 @@ SMEAR_PX = 0.8  # along track (y): how far the ground moves during one integrati
 
 
 def line_spread(band: Band, psf: Psf, axis: Axis) -> NDArray[np.float64]:
-    """Sampled line spread along one axis, pixel box included, sum 1, centred, odd length.
+    """Sampled line spread along one axis, pixel box included, sum 1, centred.
 
     "gaussian": the band's Gaussian before the pixel. "optics": diffraction of a square
     aperture (the triangle of its MTF is a squared sinc), motion smear along y, an exponential
@@ -110,7 +110,7 @@ def _box(width_px: float) -> NDArray[np.float64]:
 
 
 def _boxed(profile: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.convolve(profile, _box(1.0)))
+    return np.asarray(np.convolve(profile, np.full(SAMPLES_PER_PX, 1 / SAMPLES_PER_PX)))
 
 
 def _optics(band: Band, axis: Axis, core_px: float) -> NDArray[np.float64]:
@@ -134,5 +134,5 @@ def _convolved(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArr
 
 
 def _nyquist(profile: NDArray[np.float64]) -> float:
-    at = (np.arange(len(profile)) - len(profile) // 2) / SAMPLES_PER_PX
+    at = (np.arange(len(profile)) - (len(profile) - 1) / 2) / SAMPLES_PER_PX
     return float(np.sum(profile * np.cos(np.pi * at)))

@@ -7,6 +7,7 @@ and clouds are laid over it, pixels are classified, noise is added, numbers are 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,12 +110,15 @@ def plan_season(
     """When the satellite passes, with which sky and which shift; high summer is always there.
 
     Fewer than twelve dates are chosen among the twelve, more are put between them. Shifts have
-    a root mean square of 0.15 px per axis over the season when there are at least three.
+    a root mean square of 0.15 px per axis over the season when there are at least three. Truth
+    is kept for `truth_dates` of them or for all if there are fewer, high summer first.
     """
     if not 1 <= dates <= 40:
         raise InvalidInput(f"need 1 to 40 dates, got {dates}")
-    if not 0 <= truth_dates <= dates:
-        raise InvalidInput(f"need 0 to {dates} truth dates (one per date), got {truth_dates}")
+    if psf not in get_args(Psf):
+        raise InvalidInput(f"need psf gaussian, optics or none, got {psf}")
+    if truth_dates < 0:
+        raise InvalidInput(f"need 0 or more truth dates, got {truth_dates}")
     rng = np.random.default_rng([seed, 2])
     position = np.linspace(0, len(SEASON) - 1, dates)
     position[np.argmin(np.abs(position - SUMMER))] = SUMMER

@@ -47,8 +47,9 @@ def vigour_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.int8]:
 def shade_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Crowns of trees lit from the south-east, their shadows and those of houses."""
     labels = canvas.labels
-    broad, needle = crowns(rng, 9.0, 0.9), crowns(rng, 5.6, 1.2)
-    ground = np.clip(rng.normal(SHADE_ONE, 3.5, (TILE, TILE)), 0, 255).astype(np.uint8)
+    tile = TILE if max(labels.shape) > TILE else TILE // 2
+    broad, needle = crowns(rng, tile, 9.0, 0.9), crowns(rng, tile, 5.6, 1.2)
+    ground = np.clip(rng.normal(SHADE_ONE, 3.5, (tile, tile)), 0, 255).astype(np.uint8)
     textures = np.stack([ground, broad, needle]).reshape(3, -1)
     which = np.zeros(len(canvas.kinds), np.intp)
     which[canvas.kind_mask("broadleaf")] = 1
@@ -57,35 +58,37 @@ def shade_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
     height[canvas.kind_mask(*BUILT)] = 1
     height[canvas.kind_mask(*TREES)] = 2
     shade = np.empty(labels.shape, np.uint8)
-    columns = np.arange(labels.shape[1]) % TILE
+    columns = np.arange(labels.shape[1]) % tile
     for top in range(0, labels.shape[0], BLOCK_ROWS):
         part = labels[top : top + BLOCK_ROWS]
-        rows = (np.arange(top, top + len(part)) % TILE)[:, None]
-        shade[top : top + BLOCK_ROWS] = textures[which[part], rows * TILE + columns]
+        rows = (np.arange(top, top + len(part)) % tile)[:, None]
+        shade[top : top + BLOCK_ROWS] = textures[which[part], rows * tile + columns]
     tall = height[labels]
     for level, length in ((1, 4), (2, 7)):
         _cast(shade, tall, level, length)
     return shade
 
 
-def crowns(rng: np.random.Generator, spacing_m: float, contrast: float) -> NDArray[np.uint8]:
-    """A repeating tile of tree crowns: each a dome, brighter towards the sun, gaps dark."""
-    count = round(TILE * FINE_M / spacing_m)
-    pitch = TILE / count
+def crowns(
+    rng: np.random.Generator, tile: int, spacing_m: float, contrast: float
+) -> NDArray[np.uint8]:
+    """A repeating tile of tree crowns, `tile` fine pixels wide: each a dome, brighter towards the sun, gaps dark."""
+    count = round(tile * FINE_M / spacing_m)
+    pitch = tile / count
     grid = np.stack(np.meshgrid(np.arange(count), np.arange(count), indexing="ij"), -1)
     points = (grid + rng.uniform(0.0, 1.0, grid.shape)).astype(np.float32) * np.float32(pitch)
     radii = (pitch * rng.uniform(0.45, 0.72, (count, count))).astype(np.float32)
     tones = rng.normal(0, 0.12, (count, count)).astype(np.float32)
-    at = np.arange(TILE, dtype=np.float32) + np.float32(0.5)
+    at = np.arange(tile, dtype=np.float32) + np.float32(0.5)
     cell = (at / pitch).astype(int)
-    near = np.full((TILE, TILE), np.inf, np.float32)
-    value = np.zeros((TILE, TILE), np.float32)
+    near = np.full((tile, tile), np.inf, np.float32)
+    value = np.zeros((tile, tile), np.float32)
     for step in np.ndindex(3, 3):  # a crown's middle lies in this cell or one of its neighbours
         rows, columns = cell + step[0] - 1, cell + step[1] - 1
         pick = np.ix_(rows % count, columns % count)
         middle, radius = points[pick], radii[pick]
-        dy = at[:, None] - middle[..., 0] - (rows // count * TILE)[:, None]
-        dx = at[None, :] - middle[..., 1] - (columns // count * TILE)[None, :]
+        dy = at[:, None] - middle[..., 0] - (rows // count * tile)[:, None]
+        dx = at[None, :] - middle[..., 1] - (columns // count * tile)[None, :]
         distance = dy * dy + dx * dx
         dome = 0.5 - 0.55 * np.minimum(distance / (radius * radius), 1.6)
         lit = 0.21 * (dx + dy) / radius
