@@ -144,9 +144,10 @@ class Explorer {
         bands: model.bands, rescale: model.rescale});
     }
     this.swipe.draw();
+    if (moved) this.resolve({visible: false, quiet: true, shrink: true});
     if (asked) {
       this.planSoon();
-      this.followSoon();
+      if (!moved) this.followSoon();
     }
   }
 
@@ -201,18 +202,20 @@ class Explorer {
     if (this.collection) this.resolver.plan(this.targets(), this.viewBox(false));
   }
 
-  resolve({visible, quiet}) {
+  // `quiet`: nobody pressed a button, so say nothing where nothing can be done; `shrink`: rather
+  // compute the middle of the view than nothing where all of it is over the limit.
+  resolve({visible, quiet, shrink = false}) {
     if (!this.collection) return;
     const [targets, bbox] = [this.targets(), this.viewBox(visible)];
     if (bbox && targets.length) {
-      this.resolver.start({targets, bbox, quiet});
+      this.resolver.start({targets, bbox, quiet, shrink});
     } else if (!quiet) {
       this.complain({message: targets.length ? this.strings.outside : this.strings.nothing_to_resolve});
     }
   }
 
   planned(plan) {
-    const pending = plan && !plan.problem && plan.cached < plan.total;
+    const pending = plan && !(plan.total > 0 && plan.cached >= plan.total);
     for (const side of Object.values(this.sides)) side.setPending(pending);
     this.model.plan = plan ?? {};
   }

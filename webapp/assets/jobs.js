@@ -3,6 +3,8 @@
 
 const ENDED = ["successful", "failed", "dismissed"];
 const RECONNECT_MS = 1500;
+const OVER_LIMIT = 413;
+const SHRINK_TRIES = 3;
 
 export class SuperResolver {
   // hooks: onPlan(plan), onJob(job), onBlock(bbox), onProblem(problem)
@@ -38,7 +40,7 @@ export class SuperResolver {
     if (turn === this.planning) this.onPlan(targets.length && bbox ? sum : null);
   }
 
-  // wish: {targets, bbox, quiet}. A quiet wish is one nobody pressed a button for: where it is
+  // wish: {targets, bbox, quiet, shrink}. A quiet wish is one nobody pressed a button for: where it is
   // over the limit nothing happens and nothing is complained about.
   async start(wish) {
     if (this.running) {
@@ -61,11 +63,23 @@ export class SuperResolver {
     }
   }
 
-  async run(target, {bbox, quiet}) {
-    if (quiet) {
-      const plan = await this.cost(target, bbox);
-      if (plan.cached === plan.total || plan.total > plan.limit_blocks) return;
+  // The wish's box, made smaller until it is within the limit where the wish allows that; null
+  // where there is nothing to do.
+  async affordable(target, {bbox, shrink}) {
+    for (let box = bbox, tries = shrink ? SHRINK_TRIES : 1; tries > 0; box = middle(box), tries--) {
+      try {
+        const plan = await this.cost(target, box);
+        if (plan.total <= plan.limit_blocks) return plan.cached < plan.total ? box : null;
+      } catch (error) {
+        if (error.status !== OVER_LIMIT) throw error;
+      }
     }
+    return null;
+  }
+
+  async run(target, wish) {
+    const bbox = wish.quiet ? await this.affordable(target, wish) : wish.bbox;
+    if (!bbox) return;
     const mine = this.running;
     if (mine.cancelled) return;
     const inputs = this.query(target, bbox);
@@ -127,4 +141,10 @@ export class SuperResolver {
       this.onProblem(error);
     }
   }
+}
+
+// The middle half of a [west, south, east, north] box, in each direction.
+function middle([west, south, east, north]) {
+  const [x, y] = [(east - west) / 4, (north - south) / 4];
+  return [west + x, south + y, east - x, north - y];
 }

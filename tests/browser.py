@@ -1,0 +1,149 @@
+"""A visitor of the explorer: a real Chromium, and what can be seen on its screen.
+
+Pixels are judged beside the swipe handle, because that is where a person looks.
+"""
+
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 60_000
+GRIP_PX = 30  # the grip and the line of the handle, which are no part of the picture
+Pixels = NDArray[np.int16]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser; a machine without one fails the test and says what to install."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("no chromium on the PATH; install it: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """One person with a page open, and everything the browser complained about."""
+
+    page: Page
+    base_url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", lambda message: self._console(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        self.page.on("request", self._request)
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind == "error":
+            self.complaints.append(f"console: {text}")
+
+    def _request(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in {"http", "https", "ws", "wss"} and address.hostname != "127.0.0.1":
+            self.complaints.append(f"left the host: {request.url}")
+
+    def open(self) -> None:
+        """Open the explorer and wait for the opening view, super-resolved."""
+        self.page.goto(f"{self.base_url}/explorer")
+        expect(self.caption("right").locator("strong")).to_be_visible(timeout=PATIENCE_MS)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until every tile is there and every block in view is super-resolved."""
+        self.page.wait_for_timeout(1200)  # longer than any pause after which the page acts
+        expect(self.page.locator(".srcube .job")).to_be_hidden(timeout=PATIENCE_MS)
+        expect(self.page.locator(".pending-note:visible")).to_have_count(0, timeout=PATIENCE_MS)
+        self.tiles_arrived()
+
+    def tiles_arrived(self) -> None:
+        """Wait until no tile is on its way."""
+        expect(self.page.locator(".caption.waiting")).to_have_count(0, timeout=PATIENCE_MS)
+        self.page.wait_for_timeout(400)  # tiles fade in
+
+    def caption(self, side: str) -> Locator:
+        """The label at the top of a side."""
+        return self.page.locator(f".srcube .caption.{side}")
+
+    def choose(self, control: str, option: str, *, nth: int = 0) -> None:
+        """Pick an option of a select in the sidebar."""
+        self.page.get_by_role("combobox", name=control).nth(nth).click()
+        self.page.get_by_role("menuitem", name=option).click()
+
+    @property
+    def handle(self) -> Locator:
+        """The swipe handle."""
+        return self.page.get_by_role("slider", name="Divide")
+
+    @property
+    def cut(self) -> tuple[float, float]:
+        """Screen position of the middle of the handle's line."""
+        box = self.handle.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag(self, *, to_x: float) -> None:
+        """Drag the handle with the mouse."""
+        x, y = self.cut
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move((x + to_x) / 2, y + 20, steps=3)
+        self.page.mouse.move(to_x, y, steps=3)
+        self.page.mouse.up()
+
+    def screen(self) -> Pixels:
+        """What is on the screen: (height, width, 3)."""
+        image = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        return np.asarray(image, dtype=np.int16)
+
+    def strip(self, *, offset_px: int, width_px: int = 120, height_px: int = 100) -> Pixels:
+        """The picture from `offset_px` right (negative: left) of the handle's line on."""
+        x, y = self.cut
+        left, top = round(x) + offset_px, round(y) - height_px // 2
+        screen = self.screen()
+        strip = screen[top : top + height_px, left : left + width_px]
+        assert strip.shape == (height_px, width_px, 3), "the strip reaches beyond the screen"
+        return strip
+
+    def strips(self) -> tuple[Pixels, Pixels]:
+        """The picture on the left and on the right of the handle."""
+        return self.strip(offset_px=-GRIP_PX - 120), self.strip(offset_px=GRIP_PX)
+
+
+def column_edges(strip: Pixels) -> int:
+    """How many columns differ from the one before: with square pixels, where they begin."""
+    change = np.abs(np.diff(strip, axis=1)).max(axis=(0, 2))
+    return int((change > 2).sum())
+
+
+def colourfulness(strip: Pixels) -> float:
+    """Mean difference between the strongest and the weakest channel; 0 for grey."""
+    return float((strip.max(axis=2) - strip.min(axis=2)).mean())
+
+
+def difference(one: Pixels, other: Pixels) -> float:
+    """Mean absolute difference of two pictures, in grey levels."""
+    return float(np.abs(one - other).mean())
