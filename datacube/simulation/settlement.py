@@ -85,7 +85,7 @@ def _draw_place(
     canvas: Canvas, ring: Points, centre: Points, radius: float, rng: np.random.Generator
 ) -> None:
     """Streets and blocks within a ring, by cutting its box down to blocks of half a hectare."""
-    _draw_orchards(canvas, centre + (ring - centre) * (1 + 45 / radius), rng)
+    _draw_orchards(canvas, centre + (ring - centre) * (1 + min(45 / radius, 0.35)), rng)
     angle = float(rng.uniform(0.05, 0.3))
     todo = [oriented_box(centre, 2.7 * radius, 2.7 * radius, angle)]
     reach = np.hypot(*(ring - centre).T)

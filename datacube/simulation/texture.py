@@ -72,7 +72,10 @@ def shade_of(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
 def crowns(
     rng: np.random.Generator, tile: int, spacing_m: float, contrast: float
 ) -> NDArray[np.uint8]:
-    """A repeating tile of tree crowns, `tile` fine pixels wide: each a dome, brighter towards the sun, gaps dark."""
+    """A repeating tile of tree crowns, `tile` fine pixels wide.
+
+    Each crown is a dome, brighter towards the sun; the gaps between them are dark.
+    """
     count = round(tile * FINE_M / spacing_m)
     pitch = tile / count
     grid = np.stack(np.meshgrid(np.arange(count), np.arange(count), indexing="ij"), -1)
