@@ -71,7 +71,7 @@ def estimate_shifts(
         raise InvalidInput(
             f"need a stack of shape (date, band, y, x) with a date, got {stack.shape}"
         )
-    seen = np.isfinite(stack).all(axis=1)
+    seen = has_data(stack)
     enough = seen.sum(axis=(1, 2)) >= min(LEAST_PIXELS, seen[0].size)
     if reference is None:
         reference = int(np.argmax(enough))
@@ -90,6 +90,11 @@ def estimate_shifts(
     return Registration(shifts, correlation, reasons, reference)
 
 
+def has_data(values: NDArray[np.floating]) -> Mask:
+    """Where all bands of `values` (..., band, y, x) are finite: (..., y, x)."""
+    return np.asarray(np.isfinite(values).all(axis=-3), dtype=np.bool_)
+
+
 def fill_gaps(image: Image, seen: Mask) -> Image:
     """Give the pixels of `image` (band, y, x) that are not `seen` (y, x) their nearest value."""
     if seen.all():
@@ -98,6 +103,19 @@ def fill_gaps(image: Image, seen: Mask) -> Image:
         return np.zeros_like(image)
     rows, cols = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
     return image[:, rows, cols]
+
+
+def move_content(image: Image, shift: Float) -> Image:
+    """`image` (band, y, x) with its content moved by `shift`; edges continue their last value."""
+    down, across = _taps(float(shift[0])), _taps(float(shift[1]))
+    border = cv2.BORDER_REPLICATE
+    return np.stack([cv2.sepFilter2D(band, -1, across, down, borderType=border) for band in image])
+
+
+def move_mask(mask: Mask, shift: Float) -> Mask:
+    """Pixels whose four neighbours in the moved mask are all set; none from outside."""
+    moved = ndimage.shift(mask.astype(np.float32), shift, order=1, cval=0.0)
+    return np.asarray(moved > 0.999)
 
 
 def _smoothed(image: NDArray[np.floating], seen: Mask) -> _Smoothed:
@@ -170,26 +188,13 @@ def _taps(shift: float) -> Image:
     return np.asarray(kernel / kernel.sum(), dtype=np.float32)
 
 
-def _moved(image: Image, shift: Float) -> Image:
-    """`image` (band, y, x) with its content moved by `shift`; edges continue their last value."""
-    down, across = _taps(float(shift[0])), _taps(float(shift[1]))
-    border = cv2.BORDER_REPLICATE
-    return np.stack([cv2.sepFilter2D(band, -1, across, down, borderType=border) for band in image])
-
-
-def _moved_mask(mask: Mask, shift: Float) -> Mask:
-    """Pixels whose four neighbours in the moved mask are all set; none from outside."""
-    moved = ndimage.shift(mask.astype(np.float32), shift, order=1, cval=0.0)
-    return np.asarray(moved > 0.999)
-
-
 def _refined(reference: _Smoothed, date: _Smoothed, shift: Float) -> Float:
     """Gauss-Newton from `shift`; keeps `shift` where the two share too little or no texture."""
     start = shift
     if np.abs(shift).max() > min(date.trusted.shape) / 4:
         return start
     for _ in range(STEPS):
-        both = _moved_mask(reference.trusted, shift) & date.trusted
+        both = move_mask(reference.trusted, shift) & date.trusted
         if both.sum() < min(LEAST_PIXELS, both.size // 2):
             return start
         normal, right, _ = _normal_equations(reference, date, shift, both)
@@ -213,7 +218,7 @@ def _normal_equations(
     """
     normal, right, best, textured = np.zeros((2, 2)), np.zeros(2), -1.0, False
     weight = both.astype(np.float32)
-    for band, model in zip(date.values, _moved(reference.values, shift), strict=True):
+    for band, model in zip(date.values, move_content(reference.values, shift), strict=True):
         down, across = _slopes(model)
         rows = np.stack([np.ones_like(band), model, band, -down, -across]) * weight
         rows = rows.reshape(5, -1)
@@ -239,8 +244,8 @@ def _refine_against_mean(
     weights = np.zeros(dates[reference].trusted.shape, dtype=np.float32)
     total = np.zeros_like(dates[reference].values)
     for i in alike:
-        weight = _moved_mask(dates[i].trusted, -shifts[i]).astype(np.float32)
-        total += _moved(dates[i].values, -shifts[i]) * weight
+        weight = move_mask(dates[i].trusted, -shifts[i]).astype(np.float32)
+        total += move_content(dates[i].values, -shifts[i]) * weight
         weights += weight
     mean = _Smoothed(np.asarray(total / np.maximum(weights, 1), dtype=np.float32), weights > 0)
     refined = {i: _refined(mean, dates[i], shifts[i]) for i in alike}
@@ -255,7 +260,7 @@ def _verdict(
     length = float(np.hypot(*shift))
     if length > max_shift_px:
         return f"shifted by {length:.1f} px, more than {max_shift_px:g}", 0.0
-    both = _moved_mask(reference.trusted, shift) & date.trusted
+    both = move_mask(reference.trusted, shift) & date.trusted
     if not both.any():
         return "shares no pixel with the reference", 0.0
     correlation = _normal_equations(reference, date, shift, both)[2]

@@ -1,0 +1,173 @@
+"""Fuse several observations of one place into one image on a finer grid.
+
+The whole way in one function: check, register, bring to one radiometry, solve. A finer grid
+is not a finer resolution: what the bands' blur has erased stays unknown, and `sigma` says
+how much of the answer is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datacube.bands import Band
+from datacube.errors import InvalidInput
+from datacube.registration import Registration, estimate_shifts, has_data
+from sr_engine.fusion.closed_form import fuse_closed_form
+from sr_engine.fusion.radiometry import estimate_radiometry
+from sr_engine.fusion.settings import Factor, FusionResult, FusionSettings, Stack
+
+DEFAULTS = FusionSettings()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A `stack` ready to be solved, and what was found on the way to it."""
+
+    stack: Stack
+    registration: Registration
+
+
+def fuse(
+    observations: NDArray[np.float32],
+    bands: Sequence[Band],
+    factor: int,
+    settings: FusionSettings = DEFAULTS,
+) -> FusionResult:
+    """Fuse `observations` (date, band, y, x) of reflectance, NaN where there is none.
+
+    A pixel counts as seen by a date where all its bands are finite. The answer lies on the
+    grid of the reference date, `factor` (2, 4 or 8) times finer, in its radiometry. Dates
+    without data, shifted too far, or unlike the reference are left out with their reason. A
+    constant image comes back constant; a single date is deconvolved.
+
+    Raises InvalidInput for another factor, shapes and bands that do not fit, bands of
+    different pixel size, no data at all, or more than `settings.memory_limit_mb` can hold.
+    """
+    _check(observations, bands, factor, settings)
+    prepared = prepare(observations, bands, settings)
+    if settings.method == "closed_form":
+        reflectance, sigma = fuse_closed_form(prepared.stack, factor, settings)
+    else:
+        raise InvalidInput("not yet")
+    registration = prepared.registration
+    unseen = ~has_data(prepared.stack.values).any(axis=0)
+    if unseen.any():
+        hidden = unseen.repeat(factor, axis=0).repeat(factor, axis=1)
+        reflectance[:, hidden] = np.nan
+        sigma[:, hidden] = np.nan
+    return FusionResult(
+        reflectance,
+        sigma,
+        registration.shifts_px,
+        registration.usable,
+        registration.reasons,
+        factor,
+        settings,
+    )
+
+
+def prepare(
+    observations: NDArray[np.float32], bands: Sequence[Band], settings: FusionSettings
+) -> Prepared:
+    """Register `observations` and match their radiometry; whole pixels of shift are undone."""
+    reference = settings.reference
+    if reference is None:
+        reference = _first_clear(observations)
+    registration = _registration(observations, reference, settings)
+    used = np.flatnonzero(registration.usable)
+    whole = np.round(registration.shifts_px[used]).astype(int)
+    shifts = registration.shifts_px[used] - whole
+    values = np.stack(
+        [_shifted_back(observations[i], *step) for i, step in zip(used, whole, strict=True)]
+    )
+    if settings.match_radiometry and len(used) > 1:
+        place = int(np.flatnonzero(used == reference)[0])
+        values = estimate_radiometry(values, shifts, place).applied(values)
+    # A pixel counts only where all bands are there, so that bands share their gaps.
+    values = np.where(has_data(values)[:, None], values, np.float32(np.nan))
+    sigma = settings.psf_sigma_px
+    sigmas = tuple(band.psf_sigma_px if sigma is None else sigma for band in bands)
+    return Prepared(Stack(values, shifts, sigmas), registration)
+
+
+def _registration(
+    observations: NDArray[np.float32], reference: int, settings: FusionSettings
+) -> Registration:
+    if settings.register:
+        return estimate_shifts(
+            observations, reference=reference, max_shift_px=settings.max_shift_px
+        )
+    reasons = tuple("" if has_data(date).any() else "no data" for date in observations)
+    dates = len(observations)
+    return Registration(np.zeros((dates, 2)), np.ones(dates), reasons, reference)
+
+
+def _first_clear(observations: NDArray[np.float32]) -> int:
+    """The first date that shows at least half as much as the clearest."""
+    seen = has_data(observations).sum(axis=(1, 2))
+    return int(np.argmax(seen * 2 >= max(int(seen.max()), 1)))
+
+
+def _shifted_back(date: NDArray[np.float32], down: int, across: int) -> NDArray[np.float32]:
+    """`date` (band, y, x) with its content moved by (-down, -across) px, NaN coming in."""
+    if not (down or across):
+        return date.astype(np.float32)
+    moved = np.full(date.shape, np.nan, dtype=np.float32)
+    height, width = date.shape[1:]
+    rows, cols = _overlap(down, height), _overlap(across, width)
+    moved[:, rows[0], cols[0]] = date[:, rows[1], cols[1]]
+    return moved
+
+
+def _overlap(step: int, length: int) -> tuple[slice, slice]:
+    """Where pixels go, and where they come from, along an axis moved by -`step`."""
+    if step >= 0:
+        return slice(0, max(length - step, 0)), slice(min(step, length), length)
+    return slice(min(-step, length), length), slice(0, max(length + step, 0))
+
+
+def _check(
+    observations: NDArray[np.float32],
+    bands: Sequence[Band],
+    factor: int,
+    settings: FusionSettings,
+) -> None:
+    if factor not in get_args(Factor):
+        raise InvalidInput(f"need a factor of 2, 4 or 8, got {factor}")
+    if observations.ndim != 4 or min(observations.shape) < 1:
+        raise InvalidInput(
+            "need observations of shape (date, band, y, x) on one grid, none of them empty, "
+            f"got {observations.shape}"
+        )
+    if observations.shape[1] != len(bands):
+        raise InvalidInput(
+            f"got {observations.shape[1]} bands of pixels for {len(bands)} bands named; "
+            "they must match"
+        )
+    if settings.psf_sigma_px is None and len({band.gsd_m for band in bands}) > 1:
+        raise InvalidInput(
+            f"need bands of one pixel size, got {sorted({band.gsd_m for band in bands})} m; "
+            "fuse them apart, or give one psf_sigma_px for all"
+        )
+    dates, reference = len(observations), settings.reference
+    if reference is not None and not 0 <= reference < dates:
+        raise InvalidInput(f"the reference date {reference} is not among 0 to {dates - 1}")
+    if not has_data(observations).any():
+        raise InvalidInput("no pixel has data in all bands on any date; choose other dates")
+    need_mb = _memory_mb(observations.shape, factor)
+    if need_mb > settings.memory_limit_mb:
+        raise InvalidInput(
+            f"{dates} dates of {observations.shape[2]}x{observations.shape[3]} px need about "
+            f"{need_mb} MB, more than the limit of {settings.memory_limit_mb}; use fewer dates, "
+            "a smaller crop, or raise memory_limit_mb"
+        )
+
+
+def _memory_mb(shape: tuple[int, ...], factor: int) -> int:
+    """About what fusing takes: six copies of the stack, five of the answer (measured)."""
+    dates, bands, height, width = shape
+    pixels = bands * height * width * 4
+    return round((6 * dates * pixels + 5 * factor**2 * pixels) / 1e6)
