@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.browser import (
     GRIP_PX,
@@ -15,7 +15,7 @@ from tests.browser import (
 )
 
 # Low and narrow enough that a part of the small demo cube stays outside the opening view.
-SCREEN = {"width": 800, "height": 480}
+SCREEN = ViewportSize(width=800, height=480)
 
 
 @pytest.fixture(scope="module")

@@ -107,6 +107,7 @@ class Explorer {
       }
       this.model.models = models;
       this.model.collections = collections;
+      if (!collections.length) this.complain({message: this.strings.no_collections});
     } catch (error) {
       this.complain(error);
     }

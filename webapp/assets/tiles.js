@@ -14,7 +14,6 @@ export class CubeTiles extends L.GridLayer {
     this.source = source;
     this.requests = new WeakMap();
     this.waiting = 0;
-    this.reload = 0;
     this.on("tileunload", ({tile}) => this.requests.get(tile)?.abort());
   }
 
@@ -34,11 +33,11 @@ export class CubeTiles extends L.GridLayer {
     this.requests.get(tile)?.abort();
     const request = new AbortController();
     this.requests.set(tile, request);
-    const url = new URL(this.source.url(coords, devicePixelRatio >= PIXEL_RATIO_FOR_512 ? "@2x" : ""));
-    if (fresh) url.searchParams.set("_", String(++this.reload));
+    const url = this.source.url(coords, devicePixelRatio >= PIXEL_RATIO_FOR_512 ? "@2x" : "");
+    const options = {signal: request.signal, cache: fresh ? "no-cache" : "default"};
     this.count(1);
     try {
-      const response = await this.source.api.fetch(url.href, {signal: request.signal});
+      const response = await this.source.api.fetch(url, options);
       const image = response.status === 204 ? null : await response.blob();
       if (this.requests.get(tile) === request) await show(tile, image);
     } catch (error) {
