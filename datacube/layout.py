@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datacube.bands import Band
 from datacube.conventions import (
     ArraySpec,
@@ -30,6 +33,8 @@ MEASUREMENT = "measurement"
 CHUNK_PX = 512  # 0.5 MB decoded: two to four chunks make a map tile, a scene has hundreds
 BLOCK_PX = 128  # side of an inferred block on the measured grid; 512 px at factor 4
 
+# `coordinates` makes plain xarray see the grid mapping as a coordinate, where rioxarray looks.
+GEOREFERENCED = {"grid_mapping": "spatial_ref", "coordinates": "spatial_ref"}
 EPOCH = "seconds since 1970-01-01T00:00:00Z"
 
 
@@ -38,7 +43,8 @@ class CubeSpec:
     """What a new cube is to be.
 
     `notice` is what a viewer must always show beside it (simulated, nominal position);
-    `simulated` and `georeference` (`exact` or `nominal`) say the same to a program.
+    `simulated` and `georeference` (`exact` or `nominal`) say the same to a program. `level` is
+    the processing level: L2A is reflectance of the surface, L1C of the top of the atmosphere.
     """
 
     title: str
@@ -49,6 +55,7 @@ class CubeSpec:
     attribution: str = ""
     simulated: bool = False
     georeference: str = "exact"
+    level: str = "L2A"
     with_scl: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,8 +68,35 @@ class CubeSpec:
             "attribution": self.attribution,
             "simulated": self.simulated,
             "georeference": self.georeference,
+            "processing:level": self.level,
             "Conventions": "CF-1.11",
             **self.extra,
+        }
+
+
+@dataclass(frozen=True)
+class PlaneSpec:
+    """A variable beside the reflectance of a product: one value per pixel, kept as uint16."""
+
+    name: str
+    long_name: str
+    units: str
+    scale_factor: float
+
+    def encode(self, values: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
+        """Numbers to store; 0 is no data, so that a value of 0 is stored as 1."""
+        numbers = np.clip(np.rint(values / self.scale_factor) + 1, 1, 65535)
+        return np.where(np.isfinite(values), numbers, NO_DATA_DN).astype(np.uint16)
+
+    def attributes(self) -> Document:
+        """CF attributes of the array."""
+        return {
+            "long_name": self.long_name,
+            "units": self.units,
+            "scale_factor": self.scale_factor,
+            "add_offset": -self.scale_factor,
+            "_FillValue": NO_DATA_DN,
+            **GEOREFERENCED,
         }
 
 
@@ -71,14 +105,15 @@ class ProductSpec:
     """A sparse finer level of the cube: an inference, or the truth of a simulation.
 
     `path` is its group, `factor` how much finer than the measurement it is, `attributes` what
-    made it (a model's card). Variables besides `reflectance` come with one plane each.
+    made it (a model's card), `planes` what comes beside the reflectance.
     """
 
     path: str
     factor: int
     bands: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    planes: tuple[str, ...] = ()
+    level: str = "L2A"
+    planes: tuple[PlaneSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if self.factor not in {1, 2, 4, 8}:
@@ -118,7 +153,7 @@ def product_nodes(spec: ProductSpec, base: Grid) -> dict[str, Document]:
         nodes[path] = group_document({})
         for name, array in _product_arrays(spec, grid, BLOCK_PX * spec.factor >> index).items():
             nodes[f"{path}/{name}"] = array.document()
-    for variable in ("reflectance", *spec.planes):
+    for variable in ("reflectance", *(plane.name for plane in spec.planes)):
         nodes[f"{spec.path}/{variable}_blocks"] = _block_record(base).document()
     return nodes
 
@@ -133,7 +168,7 @@ def _level_arrays(spec: CubeSpec, grid: Grid) -> dict[str, ArraySpec]:
             (0, len(bands), height, width),
             (1, 1, CHUNK_PX, CHUNK_PX),
             NO_DATA_DN,
-            attributes=_reflectance_attributes(bands),
+            attributes=_reflectance_attributes(bands, spec.level),
         ),
         "time": _vector("int64", "time", 0, 1, {"units": EPOCH, "calendar": "proleptic_gregorian"}),
         # 1 is the fill value: a slot that was claimed and abandoned counts as superseded.
@@ -147,7 +182,7 @@ def _level_arrays(spec: CubeSpec, grid: Grid) -> dict[str, ArraySpec]:
             (0, height, width),
             (1, CHUNK_PX, CHUNK_PX),
             0,
-            attributes={"long_name": "scene classification", "grid_mapping": "spatial_ref"},
+            attributes={"long_name": "scene classification", **GEOREFERENCED},
         )
     return arrays
 
@@ -161,18 +196,18 @@ def _product_arrays(spec: ProductSpec, grid: Grid, block_px: int) -> dict[str, A
             (0, len(spec.bands), height, width),
             (1, 1, block_px, block_px),
             NO_DATA_DN,
-            attributes=_reflectance_attributes(spec.bands),
+            attributes=_reflectance_attributes(spec.bands, spec.level),
         ),
         **_space_arrays(grid),
     }
     for plane in spec.planes:
-        arrays[plane] = ArraySpec(
+        arrays[plane.name] = ArraySpec(
             "uint16",
             ("time", "y", "x"),
             (0, height, width),
             (1, block_px, block_px),
             NO_DATA_DN,
-            attributes={"grid_mapping": "spatial_ref", "_FillValue": NO_DATA_DN},
+            attributes=plane.attributes(),
         )
     return arrays
 
@@ -217,13 +252,14 @@ def _vector(
     )
 
 
-def _reflectance_attributes(bands: tuple[str, ...]) -> Document:
+def _reflectance_attributes(bands: tuple[str, ...], level: str) -> Document:
+    where = "toa" if level == "L1C" else "surface"
     return {
-        "standard_name": "surface_bidirectional_reflectance",
+        "standard_name": f"{where}_bidirectional_reflectance",
         "units": "1",
         "scale_factor": SCALE_FACTOR,
         "add_offset": ADD_OFFSET,
         "_FillValue": NO_DATA_DN,
-        "grid_mapping": "spatial_ref",
+        **GEOREFERENCED,
         "bands": list(bands),
     }

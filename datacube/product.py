@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from datacube.arrays import lazy_dataset
-from datacube.chunks import chunk_key, decode, digest, encode
+from datacube.chunks import chunk_key, digest, encode
 from datacube.commit import Root, amend
 from datacube.conventions import Document, level_name
 from datacube.cube import Cube, grids_of
@@ -163,6 +163,7 @@ class Product:
 
     def _recorded(self, slot: int, block: Block, variable: str) -> int:
         path = f"{self.path}/{variable}_blocks"
-        key = chunk_key(path, (slot, *block))
-        data = self.cube.storage.read(key)
-        return int(decode(data, self.cube.root.nodes[path], key=key)[0, 0, 0]) if data else 0
+        document = self.cube.root.nodes[path]
+        if not self.cube.chunks.has(path, (slot, *block)):
+            return 0
+        return int(self.cube.chunks.chunk(path, (slot, *block), document)[0, 0, 0])

@@ -43,6 +43,11 @@ class ChunkCache:
             self._keep(key, chunk)
         return chunk
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether the chunk is held just now."""
+        with self._lock:
+            return key in self._held
+
     def _keep(self, key: Hashable, chunk: NDArray[Any]) -> None:
         with self._lock:
             if key not in self._held:
@@ -71,7 +76,9 @@ class ChunkReader:
         return self.cache.get((self._uid, path, index), load)
 
     def has(self, path: str, index: tuple[int, ...]) -> bool:
-        """Whether the chunk was written."""
+        """Whether the chunk was written; asked of the storage only while the cache lacks it."""
+        if self.cache is not None and self.cache.holds((self._uid, path, index)):
+            return True
         return self._storage.version(chunk_key(path, index)) is not None
 
     def window(

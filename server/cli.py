@@ -1,0 +1,85 @@
+"""Commands that serve: `serve`, and `demo`, which builds something to serve first."""
+
+import socket
+import webbrowser
+from collections.abc import Callable
+from threading import Timer
+from typing import Annotated
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from datacube import Catalog, open_storage
+from datacube.cli import DataOption
+from datacube.demo import build_demo
+from datacube.errors import SrcubeError
+from datacube.settings import Settings
+
+MakeApp = Callable[[Settings], FastAPI]
+
+
+class Unavailable(SrcubeError):
+    """The address cannot be listened on."""
+
+    code = "Unavailable"
+
+
+def register(app: typer.Typer, make_app: MakeApp) -> None:
+    """Add this package's commands; `make_app` joins the page to the server."""
+
+    @app.command()
+    def serve(
+        data: DataOption = None,
+        host: Annotated[str | None, typer.Option(help="Address. [SRCUBE_HOST]")] = None,
+        port: Annotated[int | None, typer.Option(help="Port, 0 for any. [SRCUBE_PORT]")] = None,
+    ) -> None:
+        """Serve a catalog: the page, the map tiles and the API on one port."""
+        run(make_app, Settings.from_environment(data=data, host=host, port=port), browser=False)
+
+    @app.command()
+    def demo(
+        data: DataOption = None,
+        port: Annotated[int | None, typer.Option(help="Port, 0 for any. [SRCUBE_PORT]")] = None,
+        browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    ) -> None:
+        """Build the demo catalog if it is not there, and serve it.
+
+        Nothing is downloaded: the collections are simulated, or real samples from installed
+        packages. Works offline.
+        """
+        settings = Settings.from_environment(data=data, port=port)
+        typer.echo(f"catalog: {settings.data}")
+        build_demo(Catalog(open_storage(settings.data)), typer.echo)
+        run(make_app, settings, browser=browser)
+
+
+def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
+    """Serve until interrupted; raises Unavailable if the port is taken."""
+    with _listening(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        settings = settings.model_copy(update={"port": port})
+        address = f"http://{host}:{port}/"
+        typer.echo(f"srcube is at {address} (stop with Ctrl+C)")
+        if browser:
+            Timer(1.0, webbrowser.open, [address]).start()
+        config = uvicorn.Config(
+            make_app(settings), log_level="warning", timeout_graceful_shutdown=5
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """A socket bound before anything is said, so that what is printed is true."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+            "choose another with --port"
+        ) from error
+    listener.listen(128)
+    return listener

@@ -1,0 +1,176 @@
+"""The layers of a cube: what each shows, where its pixels come from, how it is drawn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from datacube import Cube, Product
+from datacube.errors import InvalidInput, NotFound
+from datacube.product import Block
+from server.reader import (
+    Frame,
+    Pixels,
+    ProductLayer,
+    Resampling,
+    read_classes,
+    read_product,
+    read_scene,
+)
+from server.render import Stretch
+from sr_engine.blocks import INFLUENCE, REACH, product_spec
+from sr_engine.model import Model
+from sr_engine.registry import DEFAULT_MODEL, find_model, models
+
+TRUTH = "truth"
+TRUE_COLOUR = ("B04", "B03", "B02")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One thing to look at. `variable` is of a product, empty for the measurement.
+
+    `kind` keeps measured and inferred apart for a viewer: measured, inferred, explanation,
+    truth or classes. `units`, `low`, `high` and `colormap` make the legend.
+    """
+
+    id: str
+    title: str
+    kind: str
+    variable: str = ""
+    units: str = "reflectance"
+    low: float = 0.0
+    high: float = 0.3
+    colormap: str | None = None
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a model has to be named to see it."""
+        return self.kind in {"inferred", "explanation"}
+
+    def document(self) -> dict[str, Any]:
+        """The layer as `/collections/{id}` lists it."""
+        legend = {
+            "min": self.low,
+            "max": self.high,
+            "units": self.units,
+            "colormap": self.colormap,
+        }
+        return {
+            "id": self.id,
+            "title": self.title,
+            "kind": self.kind,
+            "models": list(models()) if self.by_model else [],
+            "default_model": DEFAULT_MODEL if self.by_model else None,
+            "legend": legend if self.colormap else None,
+        }
+
+
+LAYERS = {
+    layer.id: layer
+    for layer in (
+        Layer("lr", "Sentinel-2, 10 m pixels", "measured"),
+        Layer("sr", "Super-resolved", "inferred", "reflectance"),
+        Layer(
+            "influence",
+            "Influence: how strongly neighbours changed a pixel",
+            "explanation",
+            INFLUENCE.name,
+            units="reflectance",
+            high=0.08,
+            colormap="magma",
+        ),
+        Layer(
+            "reach",
+            "Reach: how far that influence comes from",
+            "explanation",
+            REACH.name,
+            units="m",
+            low=5.0,
+            high=20.0,
+            colormap="viridis",
+        ),
+        Layer(TRUTH, "Truth (simulated), 2.5 m", "truth", "reflectance"),
+        Layer("scl", "Scene classification", "classes", units="class"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """A layer of a cube at one date, made by one model where a model makes it."""
+
+    cube: Cube
+    layer: Layer
+    slot: int
+    model: Model | None = None
+
+    @property
+    def product(self) -> Product | None:
+        """The product that holds the layer; None if nothing of it was computed yet."""
+        path = self.product_path
+        if path is None or path not in self.cube.root.commit.products:
+            return None
+        return Product.open(self.cube, path)
+
+    @property
+    def product_path(self) -> str | None:
+        """Group of the layer's product, None for the measurement."""
+        if self.layer.kind == "truth":
+            return TRUTH
+        return product_spec(self.cube, self.model).path if self.model else None
+
+    def read(self, bands: tuple[str, ...], frame: Frame, resampling: Resampling) -> Pixels | None:
+        """Pixels of the layer in a frame; None where there is nothing."""
+        if self.layer.kind == "measured":
+            return read_scene(self.cube, self.slot, bands, frame, resampling)
+        if self.layer.kind == "classes":
+            return read_classes(self.cube, self.slot, frame)
+        product = self.product
+        if product is None:
+            return None
+        places: tuple[int, ...] = ()
+        if self.layer.variable == "reflectance":
+            places = tuple(product.bands.index(band) for band in bands)
+        return read_product(
+            ProductLayer(product, self.layer.variable, places), self.slot, frame, resampling
+        )
+
+    def stretch(self, rescale: tuple[float, float] | None) -> Stretch:
+        """How to draw it: its own range, or the one asked for."""
+        low, high = rescale or (self.layer.low, self.layer.high)
+        if not self.layer.colormap:
+            return Stretch(low, high)
+        plane = {INFLUENCE.name: INFLUENCE, REACH.name: REACH}[self.layer.variable]
+        scale = plane.scale_factor
+        return Stretch(low, high, scale, -scale, self.layer.colormap)
+
+    def has_truth(self, block: Block = (0, 0)) -> bool:
+        """Whether the truth of this date is known."""
+        product = self.product
+        return product is not None and product.has_block(self.slot, block)
+
+
+def layers_of(cube: Cube) -> tuple[Layer, ...]:
+    """Layers that a cube can show."""
+    hidden = set()
+    if TRUTH not in cube.root.commit.products:
+        hidden.add(TRUTH)
+    if not cube.has_scl:
+        hidden.add("scl")
+    return tuple(layer for layer in LAYERS.values() if layer.id not in hidden)
+
+
+def find_layer(cube: Cube, layer_id: str) -> Layer:
+    """A layer of the cube by id; raises NotFound naming those there are."""
+    known = {layer.id: layer for layer in layers_of(cube)}
+    if layer_id not in known:
+        raise NotFound(f"no layer {layer_id[:40]!r} here; the layers are {', '.join(known)}")
+    return known[layer_id]
+
+
+def model_of(layer: Layer, model_id: str | None) -> Model | None:
+    """The model that a layer needs, or None; raises InvalidInput for one it has no use for."""
+    if layer.by_model:
+        return find_model(model_id or DEFAULT_MODEL)
+    if model_id is not None:
+        raise InvalidInput(f"layer {layer.id} is not made by a model, got model={model_id[:40]!r}")
+    return None

@@ -1,0 +1,85 @@
+"""One table from what went wrong to what the client is told (RFC 9457, problem+json).
+
+No path, no traceback and no text of a foreign exception leaves the server.
+"""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from datacube.errors import Conflict, Damaged, InvalidInput, NotFound, SrcubeError
+
+log = logging.getLogger("srcube.server")
+
+
+class TooLarge(SrcubeError):
+    """More than the operator allows in one request."""
+
+    code = "ViewportTooLarge"
+
+
+class TooMany(SrcubeError):
+    """The queue is full; the client should come back."""
+
+    code = "TooManyJobs"
+
+
+STATUS: dict[type[SrcubeError], int] = {
+    InvalidInput: 422,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    TooMany: 429,
+    Damaged: 500,
+}
+RETRY_AFTER_S = 5
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error of the application as a problem document."""
+    app.add_exception_handler(SrcubeError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(status: int, code: str, detail: str) -> JSONResponse:
+    """A problem document; errors are never cached."""
+    headers = {"cache-control": "no-store"}
+    if status in {429, 503}:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def _ours(_request: Request, error: Exception) -> JSONResponse:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    if status >= 500:
+        log.error("damaged data", exc_info=error)
+        return problem(
+            status, Damaged.code, "stored data are damaged; the operator has the details"
+        )
+    return problem(status, getattr(error, "code", "Error"), str(error))
+
+
+async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    first: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    got = str(first.get("input"))[:60]
+    return problem(422, "InvalidInput", f"{where}: {first['msg']}, got {got!r}")
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    names = {404: "NotFound", 405: "MethodNotAllowed"}
+    details = {404: "there is nothing at this address; see /openapi.json for what there is"}
+    return problem(status, names.get(status, "Error"), details.get(status, "request refused"))
+
+
+async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", exc_info=error)
+    return problem(500, "Internal", "an error of ours; it has been logged")

@@ -1,0 +1,100 @@
+"""From digital numbers to an encoded picture, by look-up tables."""
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rio_tiler.colormap import cmap
+
+from datacube.scene import ADD_OFFSET, SCALE_FACTOR
+from server.reader import Pixels
+
+WEBP_QUALITY = 85
+GAMMA = 1.0
+
+# Colours of Sentinel-2's scene classification, after ESA's Level-2A product definition.
+SCL_COLOURS = {
+    0: (0, 0, 0, 0),
+    1: (255, 0, 0, 255),
+    2: (47, 47, 47, 255),
+    3: (100, 50, 0, 255),
+    4: (0, 160, 0, 255),
+    5: (255, 230, 90, 255),
+    6: (0, 0, 255, 255),
+    7: (128, 128, 128, 255),
+    8: (192, 192, 192, 255),
+    9: (255, 255, 255, 255),
+    10: (100, 200, 255, 255),
+    11: (255, 150, 255, 255),
+}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Values shown darkest and brightest, in the variable's units, and how it is stored."""
+
+    low: float
+    high: float
+    scale_factor: float = SCALE_FACTOR
+    add_offset: float = ADD_OFFSET
+    colormap: str | None = None
+
+
+def rgba(pixels: Pixels, stretch: Stretch) -> NDArray[np.uint8]:
+    """An image (y, x, 4): three bands as they are, one as grey or by its colour map."""
+    table = _table(stretch)
+    count = pixels.dn.shape[-1]
+    if stretch.colormap is not None:
+        image = table[pixels.dn[..., 0]]
+    else:
+        image = np.empty((*pixels.valid.shape, 4), np.uint8)
+        for channel in range(3):
+            image[..., channel] = table[pixels.dn[..., channel if count >= 3 else 0]]
+        image[..., 3] = 255
+    image[..., 3][~pixels.valid] = 0
+    return image
+
+
+def class_rgba(pixels: Pixels) -> NDArray[np.uint8]:
+    """An image (y, x, 4) of scene classes."""
+    image = _class_table()[np.minimum(pixels.dn[..., 0], len(SCL_COLOURS) - 1)]
+    image[..., 3][~pixels.valid] = 0
+    return image
+
+
+def encode(image: NDArray[np.uint8], image_format: str) -> bytes:
+    """Encode RGBA as `webp` (lossy, its fastest method), `png`, or `jpeg` (without alpha)."""
+    out = io.BytesIO()
+    opaque = bool((image[..., 3] == 255).all())
+    if opaque or image_format == "jpeg":
+        picture = Image.fromarray(np.ascontiguousarray(image[..., :3]))
+    else:
+        picture = Image.fromarray(image)
+    if image_format == "webp":
+        picture.save(out, "WEBP", method=0, quality=WEBP_QUALITY)
+    elif image_format == "png":
+        picture.save(out, "PNG", compress_level=1)
+    else:
+        picture.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+@lru_cache(maxsize=64)
+def _table(stretch: Stretch) -> NDArray[np.uint8]:
+    """Grey level, or colour, of each of the 65,536 numbers."""
+    values = np.arange(65_536) * stretch.scale_factor + stretch.add_offset
+    level = (values - stretch.low) / (stretch.high - stretch.low)
+    grey: NDArray[np.uint8] = np.rint(np.clip(level, 0, 1) ** GAMMA * 255).astype(np.uint8)
+    if stretch.colormap is None:
+        return grey
+    colours = np.array([cmap.get(stretch.colormap)[index] for index in range(256)], np.uint8)
+    coloured: NDArray[np.uint8] = colours[grey]
+    return coloured
+
+
+@lru_cache(maxsize=1)
+def _class_table() -> NDArray[np.uint8]:
+    return np.array([SCL_COLOURS[code] for code in range(len(SCL_COLOURS))], np.uint8)

@@ -1,0 +1,255 @@
+"""Map tiles and TileJSON of every layer.
+
+`draw` is where a tile is drawn: route -> view.read (server.reader) -> render.
+TiTiler's factory class, matrix sets and TileJSON model are used; its tile route is not, because
+reading and rendering through it costs several times more than the work itself.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import morecantile
+from attrs import define
+from fastapi import Depends, Path, Query, Request, Response
+from morecantile import TileMatrixSet
+from pydantic import BaseModel, ConfigDict, Field
+from titiler.core.factory import BaseFactory
+from titiler.core.models.mapbox import TileJSON
+
+from datacube import Cube
+from datacube.errors import InvalidInput, NotFound
+from datacube.scene import parse_rfc3339
+from server.layers import TRUE_COLOUR, View, find_layer, model_of
+from server.reader import Frame
+from server.render import class_rgba, encode, rgba
+from server.services import Services, services_of
+
+DRAWING_VERSION = 1  # part of every ETag; raised when the same pixels are drawn differently
+MEDIA = {"webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg"}
+MATRIX_SETS = morecantile.tms
+MAX_ZOOM = 24
+
+
+class TileQuery(BaseModel):
+    """What may be asked of a tile; anything else is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    moment: str | None = Field(None, alias="datetime", max_length=40)
+    model: str | None = Field(None, max_length=80)
+    bands: str | None = Field(None, max_length=40, description="one band, or three: B04,B03,B02")
+    rescale: str | None = Field(None, max_length=40, description="darkest,brightest: 0,0.3")
+    resampling: Literal["nearest", "bilinear"] = "bilinear"
+    format: Literal["webp", "png", "jpeg"] = "webp"
+    v: str | None = Field(None, max_length=20, description="generation: makes it cacheable")
+
+    def stretch(self) -> tuple[float, float] | None:
+        """The range asked for; raises InvalidInput unless it is two finite, rising numbers."""
+        if self.rescale is None:
+            return None
+        try:
+            low, high = (float(part) for part in self.rescale.split(","))
+        except ValueError as error:
+            raise InvalidInput(f"need rescale=low,high, got {self.rescale!r}") from error
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise InvalidInput(f"need two finite numbers low < high, got rescale={self.rescale}")
+        return low, high
+
+
+def band_choice(view: View, text: str | None) -> tuple[str, ...]:
+    """Bands to draw: those asked for, else true colour, else the first of the cube."""
+    known = [band.name for band in view.cube.bands]
+    default = TRUE_COLOUR if set(TRUE_COLOUR) <= set(known) else tuple(known[:1])
+    names = tuple(text.split(",")) if text is not None else default
+    if len(names) not in {1, 3} or not set(names) <= set(known):
+        raise InvalidInput(f"need one band or three of {', '.join(known)}, got bands={text}")
+    return names
+
+
+def find_view(cube: Cube, layer_id: str, query: TileQuery) -> View:
+    """The layer, date and model that a request names; the defaults where it names none."""
+    layer = find_layer(cube, layer_id)
+    if query.moment is None:
+        chosen = default_scene_slot(cube)
+    else:
+        chosen = cube.scene_at(parse_rfc3339(query.moment)).slot
+    return View(cube, layer, chosen, model_of(layer, query.model))
+
+
+def default_scene_slot(cube: Cube) -> int:
+    """Slot of the scene to show first: the clearest, the latest among equals."""
+    if not cube.scenes:
+        raise NotFound("the cube holds no scenes yet")
+    preferred = cube.attributes.get("default_datetime")
+    for one in cube.scenes:
+        if one.scene.stamp == preferred:
+            return one.slot
+    return min(reversed(cube.scenes), key=lambda one: one.scene.cloud_cover or 0.0).slot
+
+
+@define(kw_only=True)
+class CubeTilerFactory(BaseFactory):
+    """Registers the tile routes of all layers, below `/collections/{cube_id}/layers/{layer}`."""
+
+    def register_routes(self) -> None:
+        """Called by the base class when the factory is made."""
+        base = "/collections/{cube_id}/layers/{layer_id}"
+        for size in ("", "@2x"):
+            self.router.get(
+                base + "/tiles/{tms_id}/{z}/{x}/{y}" + size,
+                summary=f"A map tile of {512 if size else 256} pixels",
+                response_class=Response,
+                responses={
+                    200: {"content": {media: {} for media in MEDIA.values()}},
+                    204: {"description": "inside the matrix, but there is nothing to show"},
+                    304: {"description": "not modified"},
+                },
+            )(tile_2x if size else tile)
+        self.router.get(base + "/{tms_id}/tilejson.json", response_model_exclude_none=True)(
+            tilejson
+        )
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which tile of which layer of which cube."""
+
+    cube_id: str
+    layer_id: str
+    tms_id: str
+    tile: morecantile.Tile
+
+    def frame(self, size_px: int) -> Frame:
+        """Its edges on the ground; raises NotFound outside the matrix."""
+        tms = matrix_set(self.tms_id)
+        matrix = tms.matrix(self.tile.z)
+        if self.tile.x >= matrix.matrixWidth or self.tile.y >= matrix.matrixHeight:
+            raise NotFound(
+                f"tile {self.tile.z}/{self.tile.x}/{self.tile.y} lies outside its matrix of "
+                f"{matrix.matrixWidth} x {matrix.matrixHeight}"
+            )
+        left, bottom, right, top = tms.xy_bounds(self.tile)
+        return Frame(_crs_text(tms), (left, bottom, right, top), size_px)
+
+
+def address_of(
+    cube_id: str,
+    layer_id: str,
+    tms_id: str,
+    z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
+    x: Annotated[int, Path(ge=0)],
+    y: Annotated[int, Path(ge=0)],
+) -> Address:
+    """The tile that a path names."""
+    return Address(cube_id, layer_id, tms_id, morecantile.Tile(x, y, z))
+
+
+TileQuery_ = Annotated[TileQuery, Query()]
+Services_ = Annotated[Services, Depends(services_of)]
+Address_ = Annotated[Address, Depends(address_of)]
+
+
+def tile(request: Request, services: Services_, query: TileQuery_, address: Address_) -> Response:
+    """Draw a tile of one layer, 256 pixels wide."""
+    return _answer(request, services, query, (address, 256))
+
+
+def tile_2x(
+    request: Request, services: Services_, query: TileQuery_, address: Address_
+) -> Response:
+    """Draw a tile of one layer, 512 pixels wide."""
+    return _answer(request, services, query, (address, 512))
+
+
+def draw(view: View, query: TileQuery, frame: Frame) -> tuple[bytes, bool] | None:
+    """An encoded tile and whether it is final; None where there is nothing to show."""
+    pixels = view.read(band_choice(view, query.bands), frame, query.resampling)
+    if pixels is None or not pixels.valid.any():
+        return None
+    if view.layer.kind == "classes":
+        image = class_rgba(pixels)
+    else:
+        image = rgba(pixels, view.stretch(query.stretch()))
+    return encode(image, query.format), pixels.complete
+
+
+def matrix_set(tms_id: str) -> TileMatrixSet:
+    """A tile matrix set by its OGC id; raises NotFound."""
+    if tms_id not in MATRIX_SETS.list():
+        known = ", ".join(MATRIX_SETS.list())
+        raise NotFound(f"no tile matrix set {tms_id[:40]!r}; there are {known}")
+    return MATRIX_SETS.get(tms_id)
+
+
+def _crs_text(tms: TileMatrixSet) -> str:
+    authority = tms.crs.to_epsg()
+    return f"EPSG:{authority}" if authority else str(tms.crs.to_wkt())
+
+
+def _answer(
+    request: Request, services: Services, query: TileQuery, place: tuple[Address, int]
+) -> Response:
+    address, size_px = place
+    cube = services.catalog.open(address.cube_id)
+    view = find_view(cube, address.layer_id, query)
+    frame = address.frame(size_px)
+    etag = _etag(view, query, frame)
+    # Only final tiles carry an ETag, so whoever returns one holds what we would draw again.
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"etag": etag})
+    drawn = draw(view, query, frame)
+    if drawn is None:
+        return Response(status_code=204, headers={"cache-control": "no-store"})
+    data, final = drawn
+    headers = {
+        "cache-control": _cache_control(query, cube, final=final),
+        "x-srcube-complete": str(final).lower(),
+    }
+    if final:
+        headers["etag"] = etag
+    return Response(data, media_type=MEDIA[query.format], headers=headers)
+
+
+def _etag(view: View, query: TileQuery, frame: Frame) -> str:
+    """A strong tag from all that a final tile depends on: data, model, request, drawing code."""
+    commit = view.cube.root.commit
+    model = view.model.card.key if view.model else ""
+    parts = (
+        commit.uid, commit.generation, view.layer.id, view.slot, model, frame,
+        query.bands, query.rescale, query.resampling, query.format, DRAWING_VERSION,
+    )  # fmt: skip
+    return f'"{hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()}"'
+
+
+def _cache_control(query: TileQuery, cube: Cube, *, final: bool) -> str:
+    if not final:
+        return "no-store"
+    if query.v == str(cube.generation):
+        return "public, max-age=31536000, immutable"
+    return "no-cache"
+
+
+def tilejson(
+    request: Request, services: Services_, query: TileQuery_, cube_id: str, layer_id: str,
+    tms_id: str,
+) -> TileJSON:  # fmt: skip
+    """TileJSON 3.0 of one layer, with a template that is cacheable for this generation."""
+    cube = services.catalog.open(cube_id)
+    view = find_view(cube, layer_id, query)
+    tms = matrix_set(tms_id)
+    finest = cube.grid.gsd_m / (view.model.card.factor if view.model else 1)
+    asked: dict[str, Any] = query.model_dump(by_alias=True, exclude_none=True)
+    asked["v"] = str(cube.generation)
+    base = str(request.base_url) + f"collections/{cube_id}/layers/{layer_id}/tiles/{tms_id}/"
+    return TileJSON(
+        tilejson="3.0.0",
+        name=f"{cube.attributes['title']}: {view.layer.title}",
+        attribution=cube.attributes["attribution"],
+        tiles=[base + "{z}/{x}/{y}?" + urlencode(asked)],
+        bounds=list(cube.grid.lonlat_bounds()),
+        minzoom=tms.minzoom,
+        maxzoom=min(tms.zoom_for_res(finest) + 2, tms.maxzoom),
+    )

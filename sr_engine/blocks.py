@@ -1,0 +1,117 @@
+"""Super-resolution of a cube in fixed blocks: which are missing, and how one is computed.
+
+A block lies on the measured grid, not on the view, and reads a halo around itself. So it has the
+same pixels whoever asks first, no seam to its neighbours, and need never be computed twice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datacube import Cube, Product, ProductSpec, Window
+from datacube.layout import BLOCK_PX, PlaneSpec
+from datacube.product import Block
+from datacube.scene import dn_from_reflectance, reflectance_from_dn
+from sr_engine.gaps import emptied, filled
+from sr_engine.model import Model, Reflectance
+
+INFLUENCE = PlaneSpec("influence", "change of reflectance caused by neighbouring pixels", "1", 1e-5)
+REACH = PlaneSpec("reach", "mean distance of the neighbours that caused it", "m", 0.01)
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """The blocks of a view: all of them, and those still to compute, from the centre outwards."""
+
+    slot: int
+    blocks: tuple[Block, ...]
+    missing: tuple[Block, ...]
+
+    @property
+    def cached(self) -> int:
+        """How many need no computing."""
+        return len(self.blocks) - len(self.missing)
+
+
+def product_spec(cube: Cube, model: Model) -> ProductSpec:
+    """Where and how the cube keeps what this model makes of it."""
+    card = model.card
+    bands = card.bands or tuple(band.name for band in cube.bands)
+    return ProductSpec(
+        path=f"sr/{card.key}",
+        factor=card.factor,
+        bands=bands,
+        attributes={"model_card": card.document(), "inferred": True},
+        level=cube.attributes["processing:level"],
+        planes=(INFLUENCE, REACH),
+    )
+
+
+def blocks_of(window: Window) -> tuple[Block, ...]:
+    """Blocks that a window of the measured grid touches, from its centre outwards."""
+    middle = (window.row + window.height / 2, window.col + window.width / 2)
+
+    def distance(block: Block) -> float:
+        row, col = ((index + 0.5) * BLOCK_PX for index in block)
+        return (row - middle[0]) ** 2 + (col - middle[1]) ** 2
+
+    return tuple(sorted(window.cells(BLOCK_PX), key=lambda block: (distance(block), block)))
+
+
+def plan_blocks(product: Product | None, slot: int, window: Window) -> BlockPlan:
+    """Which blocks of a view there are and which are missing; no product yet means all."""
+    blocks = blocks_of(window)
+    missing = tuple(
+        block for block in blocks if product is None or not product.has_block(slot, block)
+    )
+    return BlockPlan(slot, blocks, missing)
+
+
+def compute_block(product: Product, model: Model, slot: int, block: Block) -> None:
+    """Run the model on one block and keep the result in the cube.
+
+    The planes are written before the reflectance, whose record therefore says that all is there.
+    """
+    window = product.block_window(block)
+    fine, influence, reach = predict_window(product.cube, model, slot, window)
+    product.write_block(slot, block, INFLUENCE.encode(influence), variable=INFLUENCE.name)
+    product.write_block(slot, block, REACH.encode(reach), variable=REACH.name)
+    product.write_block(slot, block, dn_from_reflectance(fine))
+
+
+def predict_window(
+    cube: Cube, model: Model, slot: int, window: Window
+) -> tuple[Reflectance, Reflectance, Reflectance]:
+    """Super-resolve a window of a scene: reflectance (band, y, x), influence and reach (y, x).
+
+    NaN wherever the measured pixel has no data. Influence is in reflectance, reach in metres.
+    """
+    card = model.card
+    bands = card.bands or tuple(band.name for band in cube.bands)
+    # Twice the halo: a gap at the rim of what the model sees is filled from beyond that rim.
+    rim = 2 * card.halo_px
+    patch = filled(read_padded(cube, slot, bands, window, rim), card.halo_px)
+    patch = patch[:, card.halo_px : -card.halo_px, card.halo_px : -card.halo_px]
+    missing = np.isnan(reflectance_from_dn(cube.window_dn(slot, bands, window)))
+    fine = emptied(model.predict(patch, bands), missing, card.factor)
+    influence = model.influence(patch, bands)
+    everywhere: NDArray[np.bool_] = np.logical_and.reduce(missing, axis=0, keepdims=True)
+    strength = emptied(influence.strength[None], everywhere, card.factor)[0]
+    reach = emptied(influence.reach_px[None], everywhere, card.factor)[0]
+    return fine, strength, reach * np.float32(cube.grid.gsd_m)
+
+
+def read_padded(
+    cube: Cube, slot: int, bands: tuple[str, ...], window: Window, rim_px: int
+) -> Reflectance:
+    """Reflectance (band, y, x) of a window and a rim around it; NaN beyond the scene's edge."""
+    wanted = window.grown(rim_px)
+    there = wanted.within(cube.grid.shape)
+    out: NDArray[np.float32] = np.full(
+        (len(bands), wanted.height, wanted.width), np.nan, np.float32
+    )
+    top, left = there.row - wanted.row, there.col - wanted.col
+    inner = Window(top, left, there.height, there.width)
+    out[:, *inner.slices] = reflectance_from_dn(cube.window_dn(slot, bands, there))
+    return out

@@ -1,0 +1,95 @@
+"""Linear models: one fixed convolution per phase of the fine grid.
+
+Output pixel (factor i + p) is a weighted sum of the input around pixel i, with weights that
+depend on the phase p alone. Bicubic interpolation and Wiener deconvolution are both of this
+kind, and their influence function is exact: it is the weights.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from datacube.errors import InvalidInput
+from sr_engine.card import ModelCard
+from sr_engine.model import Influence, Reflectance
+
+Kernel = NDArray[np.float32]  # (phase_y, phase_x, 2 halo + 1, 2 halo + 1)
+
+
+class PolyphaseModel:
+    """A linear model; `kernel_of` gives the weights for a band by its name."""
+
+    def __init__(self, card: ModelCard, kernel_of: Callable[[str], Kernel]) -> None:
+        self._card = card
+        self._kernel_of = kernel_of
+        self._kernels: dict[str, Kernel] = {}
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is."""
+        return self._card
+
+    def kernel(self, band: str) -> Kernel:
+        """The weights for one band; those of each phase sum to one."""
+        if band not in self._kernels:
+            self._kernels[band] = self._kernel_of(band)
+        return self._kernels[band]
+
+    def predict(self, patch: Reflectance, bands: tuple[str, ...]) -> Reflectance:
+        """Convolve each band with its own kernel; see `Model.predict`."""
+        _check(patch, bands, self._card.halo_px)
+        factor, taps = self._card.factor, 2 * self._card.halo_px + 1
+        weights = np.stack([self.kernel(band) for band in bands])
+        weights = weights.reshape(len(bands) * factor**2, 1, taps, taps)
+        with torch.inference_mode():
+            phases = functional.conv2d(
+                torch.from_numpy(np.ascontiguousarray(patch))[None],
+                torch.from_numpy(weights),
+                groups=len(bands),
+            )
+            fine: Reflectance = functional.pixel_shuffle(phases, factor)[0].numpy()
+        return fine
+
+    def influence(self, patch: Reflectance, bands: tuple[str, ...]) -> Influence:
+        """Exact: sum of |weight| |neighbour - own pixel|, and its mean distance."""
+        _check(patch, bands, self._card.halo_px)
+        halo, factor = self._card.halo_px, self._card.factor
+        taps = 2 * halo + 1
+        strength, moment = np.zeros(1, np.float32), np.zeros(1, np.float32)
+        for band, plane in zip(bands, patch, strict=True):
+            weights = np.abs(self.kernel(band)).reshape(factor**2, taps**2)
+            distance = _distances(factor, halo).reshape(factor**2, taps**2)
+            windows = np.lib.stride_tricks.sliding_window_view(plane, (taps, taps))
+            height, width = windows.shape[:2]
+            own = plane[halo : halo + height, halo : halo + width]
+            contrast = np.abs(windows - own[..., None, None]).reshape(height * width, taps**2)
+            strength = strength + contrast @ weights.T
+            moment = moment + contrast @ (weights * distance).T
+        total = np.maximum(strength, 1e-9)
+        shape = (height, width, factor, factor)
+        return Influence(_woven(strength / len(bands), shape), _woven(moment / total, shape))
+
+
+def _check(patch: Reflectance, bands: tuple[str, ...], halo: int) -> None:
+    if patch.ndim != 3 or patch.shape[0] != len(bands):
+        raise InvalidInput(f"need a patch (band, y, x) of {len(bands)} bands, got {patch.shape}")
+    if min(patch.shape[1:]) <= 2 * halo:
+        raise InvalidInput(f"need a patch larger than twice the halo of {halo} px")
+
+
+def _distances(factor: int, halo: int) -> NDArray[np.float32]:
+    """Distance in input pixels from each phase's centre to each input pixel's."""
+    phase = (np.arange(factor) + 0.5) / factor - 0.5
+    offset = np.arange(-halo, halo + 1)[None, :] - phase[:, None]
+    squared = offset[:, None, :, None] ** 2 + offset[None, :, None, :] ** 2
+    return np.sqrt(squared).astype(np.float32)
+
+
+def _woven(values: NDArray[np.floating], shape: tuple[int, int, int, int]) -> Reflectance:
+    """Phases back to their places on the fine grid."""
+    height, width, factor, _ = shape
+    fine = values.reshape(shape).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(fine.reshape(height * factor, width * factor), np.float32)
