@@ -18,10 +18,11 @@ Document = dict[str, Any]
 
 @router.get("/collections")
 def collections(services: Services_) -> Document:
-    """Every cube of the catalog."""
+    """Every cube of the catalog; those whose truth is known come first, then by id."""
     found = [
         collection_document(name, services.catalog.open(name)) for name in services.catalog.ids()
     ]
+    found.sort(key=lambda one: all(layer["id"] != TRUTH for layer in one["layers"]))
     return {"collections": found, "links": [_link("self", "/collections")]}
 
 

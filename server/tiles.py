@@ -97,7 +97,7 @@ class CubeTilerFactory(BaseFactory):
     def register_routes(self) -> None:
         """Called by the base class when the factory is made."""
         base = "/collections/{cube_id}/layers/{layer_id}"
-        for size in ("", "@2x"):
+        for size in ("@2x", ""):  # the longer pattern first: {y} would match its suffix too
             self.router.get(
                 base + "/tiles/{tms_id}/{z}/{x}/{y}" + size,
                 summary=f"A map tile of {512 if size else 256} pixels",
