@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     cache_mb: int = Field(default=512, ge=16, description="memory for decoded chunks")
     limit_blocks: int = Field(default=64, ge=1, description="most blocks one job may ask for")
     limit_jobs: int = Field(default=32, ge=1, description="most jobs waiting or running")
-    bench_data: str | None = Field(default=None, description="folder of benchmark data sets")
+    bench_data: Path | None = Field(default=None, description="folder of benchmark data sets")
 
     @classmethod
     def from_environment(cls, **given: object) -> "Settings":

@@ -3,6 +3,7 @@
 import socket
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 from threading import Timer
 from typing import Annotated
 
@@ -10,13 +11,15 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from datacube import Catalog, open_storage
+from datacube import Catalog, benchmark, open_storage
+from datacube.benchmark import Figures
 from datacube.cli import DataOption
 from datacube.demo import build_demo
-from datacube.errors import SrcubeError
+from datacube.errors import InvalidInput, SrcubeError
 from datacube.settings import Settings
 
 MakeApp = Callable[[Settings], FastAPI]
+Benchmark = Callable[[Path | None], Figures]  # given the folder of real data sets, if any
 
 
 class Unavailable(SrcubeError):
@@ -52,6 +55,32 @@ def register(app: typer.Typer, make_app: MakeApp) -> None:
         typer.echo(f"catalog: {settings.data}")
         build_demo(Catalog(open_storage(settings.data)), typer.echo)
         run(make_app, settings, browser=browser)
+
+
+def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
+    """Add `bench`, which runs one of `benchmarks` by name."""
+
+    @app.command()
+    def bench(
+        name: Annotated[str, typer.Argument(help=f"One of: {', '.join(benchmarks)}.")],
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+        data: Annotated[
+            Path | None, typer.Option(help="Folder of real data sets. [SRCUBE_BENCH_DATA]")
+        ] = None,
+    ) -> None:
+        """Measure, on this machine: CPU time as medians of repeated runs, gains in dB.
+
+        Figures that need real data which is not there are left out.
+        """
+        if name not in benchmarks:
+            raise InvalidInput(f"no benchmark {name!r}; there are {', '.join(benchmarks)}")
+        settings = Settings.from_environment(bench_data=data)
+        figures = benchmarks[name](settings.bench_data)
+        if as_json:
+            typer.echo(benchmark.as_json(figures))
+            return
+        for figure, value in benchmark.report(figures)["figures"].items():
+            typer.echo(f"{figure:40} {value:g}")
 
 
 def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:

@@ -10,6 +10,7 @@ import server.cli
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.settings import Settings
 from server.app import EXPLORER_PATH, create_app
+from server.demo_bench import demo_figures
 
 app = typer.Typer(
     name="srcube",
@@ -38,6 +39,7 @@ def make_app(settings: Settings) -> FastAPI:
 
 datacube.cli.register(app)
 server.cli.register(app, make_app)
+server.cli.register_bench(app, {"demo": demo_figures})
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ class ViewInputs(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    collection: str = Field(max_length=64)
-    moment: str | None = Field(None, alias="datetime", max_length=40)
-    model: str = Field(DEFAULT_MODEL, max_length=80)
+    collection: Annotated[str, Field(max_length=64)]
+    moment: Annotated[str | None, Field(alias="datetime", max_length=40)] = None
+    model: Annotated[str, Field(max_length=80)] = DEFAULT_MODEL
     bbox: Bbox
 
 
@@ -46,9 +46,9 @@ class PlanQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    moment: str | None = Field(None, alias="datetime", max_length=40)
-    model: str = Field(DEFAULT_MODEL, max_length=80)
-    bbox: str = Field(max_length=120, description="west,south,east,north in degrees")
+    moment: Annotated[str | None, Field(alias="datetime", max_length=40)] = None
+    model: Annotated[str, Field(max_length=80)] = DEFAULT_MODEL
+    bbox: Annotated[str, Field(max_length=120, description="west,south,east,north in degrees")]
 
     def edges(self) -> list[float]:
         """The box as numbers; raises InvalidInput."""

@@ -38,13 +38,15 @@ class TileQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    moment: str | None = Field(None, alias="datetime", max_length=40)
-    model: str | None = Field(None, max_length=80)
-    bands: str | None = Field(None, max_length=40, description="one band, or three: B04,B03,B02")
-    rescale: str | None = Field(None, max_length=40, description="darkest,brightest: 0,0.3")
+    moment: Annotated[str | None, Field(alias="datetime", max_length=40)] = None
+    model: Annotated[str | None, Field(max_length=80)] = None
+    bands: Annotated[str | None, Field(max_length=40, description="one, or three: B04,B03,B02")] = (
+        None
+    )
+    rescale: Annotated[str | None, Field(max_length=40, description="low,high: 0,0.3")] = None
     resampling: Literal["nearest", "bilinear"] = "bilinear"
     format: Literal["webp", "png", "jpeg"] = "webp"
-    v: str | None = Field(None, max_length=20, description="generation: makes it cacheable")
+    v: Annotated[str | None, Field(max_length=20, description="generation, to cache it")] = None
 
     def stretch(self) -> tuple[float, float] | None:
         """The range asked for; raises InvalidInput unless it is two finite, rising numbers."""
