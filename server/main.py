@@ -1,16 +1,19 @@
-"""The root of the command line, and the one place where the page meets the server."""
+"""The root of the command line, and the one place where the page meets the server.
+
+What is heavy to import (torch, Panel) is imported by the command that needs it.
+"""
 
 import sys
+from pathlib import Path
 
 import typer
 from fastapi import FastAPI
 
 import datacube.cli
 import server.cli
+from datacube.benchmark import Figures
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.settings import Settings
-from server.app import EXPLORER_PATH, create_app
-from server.demo_bench import demo_figures
 
 app = typer.Typer(
     name="srcube",
@@ -24,7 +27,8 @@ app = typer.Typer(
 
 def make_app(settings: Settings) -> FastAPI:
     """The server's application with the page mounted on it."""
-    from webapp.page import mount_explorer  # noqa: PLC0415 (Panel takes a second to import)
+    from server.app import EXPLORER_PATH, create_app  # noqa: PLC0415
+    from webapp.page import mount_explorer  # noqa: PLC0415
 
     application = create_app(settings)
     hosts = {settings.host, "localhost", "127.0.0.1"}
@@ -37,9 +41,15 @@ def make_app(settings: Settings) -> FastAPI:
     return application
 
 
+def _demo_figures(data: Path | None) -> Figures:
+    from server.demo_bench import demo_figures  # noqa: PLC0415
+
+    return demo_figures(data)
+
+
 datacube.cli.register(app)
 server.cli.register(app, make_app)
-server.cli.register_bench(app, {"demo": demo_figures})
+server.cli.register_bench(app, {"demo": _demo_figures})
 
 
 def main() -> None:
