@@ -122,9 +122,10 @@ def _smoothed(image: NDArray[np.floating], seen: Mask) -> _Smoothed:
     filled = fill_gaps(image.astype(np.float32), seen)
     filled = filled - filled.mean(axis=(1, 2), keepdims=True)
     values = np.stack([cv2.GaussianBlur(band, (0, 0), SMOOTHING_PX) for band in filled])
-    # Three standard deviations of the smoothing: beyond them a gap is not felt.
+    # Three standard deviations of the smoothing: beyond them a gap, or the edge, is not felt.
     rim = np.ones((2 * round(3 * SMOOTHING_PX) + 1,) * 2, dtype=np.uint8)
-    trusted = cv2.erode(seen.astype(np.uint8), rim).astype(bool)
+    eroded = cv2.erode(seen.astype(np.uint8), rim, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    trusted = eroded.astype(np.bool_)
     return _Smoothed(values, trusted if trusted.sum() >= LEAST_PIXELS else seen)
 
 
@@ -148,8 +149,7 @@ def _gradient_spectra(date: _Smoothed) -> NDArray[np.complex64]:
     )
     slopes = [_slopes(band) for band in date.values]
     gradient = np.stack([(down + 1j * across) * weight for down, across in slopes])
-    spectra: NDArray[np.complex64] = fft.fft2(gradient.astype(np.complex64))
-    return spectra
+    return np.asarray(fft.fft2(gradient.astype(np.complex64)), dtype=np.complex64)
 
 
 def _slopes(band: Image) -> tuple[Image, Image]:

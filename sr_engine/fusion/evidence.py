@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sr_engine.fusion.filters import Design
 from sr_engine.fusion.optics import Aliasing
 
 Float = NDArray[np.float64]
@@ -33,18 +34,19 @@ class Strengths:
         return self.noise / self.amplitude
 
 
-def estimate_strengths(
-    images: NDArray[np.float32], aliasing_of: tuple[Float, float, int, float], seed: int
-) -> Strengths:
+def estimate_strengths(images: NDArray[np.float32], design: Design, seed: int) -> Strengths:
     """Most likely strengths for one band's `images` (date, y, x), which have no gaps.
 
-    `aliasing_of` is (shifts_px, sigma_px, factor, exponent). A constant image has the
-    smallest amplitude that arithmetic allows.
+    The `design` says how they were seen; its own noise ratio does not count. A constant
+    image has the smallest amplitude that arithmetic allows.
     """
-    shifts_px, sigma_px, factor, exponent = aliasing_of
-    fy, fx, spectra = _sampled_spectra(images, seed)
-    aliasing = Aliasing(fy, fx, factor, exponent=exponent, lowest=0.5 / max(images.shape[1:]))
-    basis, values, _ = np.linalg.svd(aliasing.recorded(shifts_px, sigma_px), full_matrices=False)
+    fy, fx, spectra = _sampled_spectra(images, design.shifts_px, seed)
+    aliasing = Aliasing(
+        fy, fx, design.factor, exponent=design.exponent, lowest=0.5 / max(images.shape[1:])
+    )
+    basis, values, _ = np.linalg.svd(
+        aliasing.recorded(design.shifts_px, design.sigma_px), full_matrices=False
+    )
     inside = np.abs(np.einsum("ntq,nt->nq", basis.conj(), spectra)) ** 2
     energy = (np.abs(spectra) ** 2).sum(axis=1)
     outside = np.maximum(energy - inside.sum(axis=1), 0)
@@ -62,13 +64,15 @@ def estimate_strengths(
 
 
 def _sampled_spectra(
-    images: NDArray[np.float32], seed: int
+    images: NDArray[np.float32], shifts_px: Float, seed: int
 ) -> tuple[Float, Float, NDArray[np.complex128]]:
     """Frequencies (n,), (n,) and tapered spectra (n, date) in units of variance per pixel."""
     height, width = images.shape[1:]
-    taper = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
+    # Each date's taper moves with its scene: a fixed one would show more, or less, of the
+    # strong low frequencies at each date's edges, and the difference would count as noise.
+    tapers = np.stack([np.outer(_taper(height, dy), _taper(width, dx)) for dy, dx in shifts_px])
     centred = images - images.mean(axis=(1, 2), keepdims=True)
-    spectra = fft.rfft2(centred * taper) / np.sqrt((taper**2).sum())
+    spectra = fft.rfft2(centred * tapers) / np.sqrt((tapers[0] ** 2).sum())
     ky, kx = fft.fftfreq(height), np.arange(width // 2 + 1) / width
     fy, fx = (axis.ravel() for axis in np.meshgrid(ky, kx, indexing="ij"))
     # The taper smears the lowest frequencies, and the mean is gone.
@@ -76,3 +80,9 @@ def _sampled_spectra(
     rng = np.random.default_rng(seed)
     chosen = rng.choice(known, size=min(FREQUENCIES, len(known)), replace=False)
     return fy[chosen], fx[chosen], spectra.reshape(len(images), -1)[:, chosen].T
+
+
+def _taper(length: int, shift_px: float) -> Float:
+    """A raised cosine over `length` pixels, moved by `shift_px`."""
+    position = (np.arange(length) + 0.5 - shift_px) / length
+    return np.asarray(np.where(np.abs(position - 0.5) < 0.5, np.sin(np.pi * position) ** 2, 0.0))

@@ -59,7 +59,7 @@ def design_filters(design: Design, shape: tuple[int, int]) -> FilterBank:
     # Columns 0 and (even width) the last stand for themselves, all others also for -f.
     weight = np.where((kx == 0) | (kx == 0.5), 1.0, 2.0) / (height * width)
     noise_part, total = np.zeros(pixels), np.zeros(pixels)
-    rows = max(1, CHUNK_VALUES // (len(kx) * pixels * (pixels + dates)))
+    rows = max(1, CHUNK_VALUES // (len(kx) * pixels * dates))
     for start in range(0, height, rows):
         part = slice(start, min(start + rows, height))
         fy, fx = np.meshgrid(ky[part], kx, indexing="ij")
@@ -80,6 +80,16 @@ def design_filters(design: Design, shape: tuple[int, int]) -> FilterBank:
     )
 
 
+def filtered(filters: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
+    """Sum over dates of `filters` (out, date, ky, kx) times `spectra` (band, date, ky, kx)."""
+    answer = torch.zeros(
+        (spectra.shape[0], filters.shape[0], *spectra.shape[2:]), dtype=torch.complex64
+    )
+    for date in range(filters.shape[1]):
+        answer.addcmul_(filters[None, :, date], spectra[:, date, None])
+    return answer
+
+
 @dataclass(frozen=True)
 class _Solved:
     """Filters of n frequencies, and the error variance (n, pixel) at prior amplitude 1."""
@@ -93,7 +103,6 @@ def _solve(design: Design, fy: Float, fx: Float, lowest: float) -> _Solved:
     """Gain K = R B^H (B B^H + ratio I)^-1, by Cholesky on whichever side is smaller."""
     aliasing = Aliasing(fy, fx, design.factor, exponent=design.exponent, lowest=lowest)
     recorded = torch.from_numpy(aliasing.recorded(design.shifts_px, design.sigma_px))
-    read = torch.from_numpy(aliasing.read())
     dates, sources = recorded.shape[1:]
     if dates <= sources:
         system = recorded @ recorded.mH + design.noise_ratio * torch.eye(dates)
@@ -101,9 +110,9 @@ def _solve(design: Design, fy: Float, fx: Float, lowest: float) -> _Solved:
     else:
         system = recorded.mH @ recorded + design.noise_ratio * torch.eye(sources)
         inner = torch.cholesky_solve(recorded.mH.contiguous(), torch.linalg.cholesky(system))
-    sharpen = read @ inner
-    explained = (sharpen * (read @ recorded.mH).conj()).sum(-1).real
-    variance = (read.abs() ** 2).sum(-1) - explained
+    sharpen = aliasing.read(inner)
+    explained = (sharpen * aliasing.read(recorded.mH).conj()).sum(-1).real
+    variance = torch.from_numpy(aliasing.pixel_power())[:, None] - explained
     return _Solved(sharpen, recorded @ inner, variance)
 
 

@@ -155,8 +155,6 @@ def _check(
     dates, reference = len(observations), settings.reference
     if reference is not None and not 0 <= reference < dates:
         raise InvalidInput(f"the reference date {reference} is not among 0 to {dates - 1}")
-    if not has_data(observations).any():
-        raise InvalidInput("no pixel has data in all bands on any date; choose other dates")
     need_mb = _memory_mb(observations.shape, factor)
     if need_mb > settings.memory_limit_mb:
         raise InvalidInput(
@@ -164,6 +162,8 @@ def _check(
             f"{need_mb} MB, more than the limit of {settings.memory_limit_mb}; use fewer dates, "
             "a smaller crop, or raise memory_limit_mb"
         )
+    if not has_data(observations).any():
+        raise InvalidInput("no pixel has data in all bands on any date; choose other dates")
 
 
 def _memory_mb(shape: tuple[int, ...], factor: int) -> int:

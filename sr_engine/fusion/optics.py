@@ -7,6 +7,7 @@ everywhere, nothing else mixes.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
@@ -57,14 +58,30 @@ class Aliasing:
         seen = down[:, :, :, None] * across[:, :, None, :] * strength[:, None]
         return np.asarray(seen.reshape(len(self.fy), len(shifts_px), -1))
 
-    def read(self) -> NDArray[np.complex128]:
-        """(n, factor ** 2, M): what each HR pixel of an LR pixel reads of each alias."""
-        offsets, n = phase_offsets(self.factor), len(self.fy)
-        down = _turn(self.fy, offsets) * np.sinc(self.fy / self.factor)[:, None]
-        across = _turn(self.fx, offsets) * np.sinc(self.fx / self.factor)[:, None]
-        pixels = down[:, :, None, :, None] * across[:, None, :, None, :]
-        pixels = pixels * self.amplitude[:, None, None]
-        return np.asarray(pixels.reshape(n, self.factor**2, self.factor**2))
+    def read(self, values: torch.Tensor) -> torch.Tensor:
+        """What HR pixels read: `values` (n, M, date) become (n, factor ** 2, date).
+
+        Along y first, then along x: the phases separate, so no (factor ** 2, M) matrix is made.
+        """
+        n, factor, dates = len(self.fy), self.factor, values.shape[-1]
+        offsets = phase_offsets(factor)
+        down = torch.from_numpy(_turn(self.fy, offsets))
+        across = torch.from_numpy(_turn(self.fx, offsets))
+        weighted = values * torch.from_numpy(self._seen_by_pixel()).reshape(n, -1, 1)
+        rows = down @ weighted.reshape(n, factor, factor * dates)
+        turned = rows.reshape(n, factor, factor, dates).transpose(1, 2)
+        both = across @ turned.reshape(n, factor, factor * dates)
+        pixels = both.reshape(n, factor, factor, dates).transpose(1, 2)
+        return pixels.reshape(n, factor**2, dates)
+
+    def pixel_power(self) -> Float:
+        """(n,) prior power of an HR pixel, the same for each."""
+        return np.asarray((self._seen_by_pixel() ** 2).sum(axis=(1, 2)))
+
+    def _seen_by_pixel(self) -> Float:
+        """(n, factor, factor) amplitude of each alias, averaged over an HR pixel."""
+        box = np.sinc(self.fy / self.factor)[:, :, None] * np.sinc(self.fx / self.factor)[:, None]
+        return np.asarray(box * self.amplitude)
 
 
 def _turn(frequency: Float, positions: Float) -> NDArray[np.complex128]:
