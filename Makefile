@@ -12,7 +12,7 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format lock clean
+.PHONY: help setup setup-dev demo test gate format picture lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ gate:  ## run every check and test (after make setup-dev)
 
 format: setup-dev  ## let ruff rewrite the code in the house style
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+picture: setup-dev  ## take the README's picture from the running page
+	@PYTHONPATH= .venv/bin/python -m tests.tools.picture
 
 lock:  ## resolve pyproject.toml anew into the lock files (needs Python 3.11)
 	@$(PYTHON) tests/tools/lock.py
