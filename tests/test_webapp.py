@@ -68,7 +68,7 @@ def test_opens_measured_left_and_super_resolved_right_on_the_default_date() -> N
     assert explorer.map.date == "2024-05-12T10:30:00Z"
     assert explorer.map.left == {"layer": "lr", "model": ""}
     assert explorer.map.right == {"layer": "sr", "model": "wiener-x4"}
-    assert (explorer.map.bands, explorer.map.rescale) == ("B04,B03,B02", "0,0.3")
+    assert (explorer.map.bands, explorer.map.rescale) == ("B04,B03,B02", "0,0.25")
 
 
 def test_dates_name_their_cloud_cover_where_it_is_known() -> None:
@@ -164,6 +164,19 @@ def test_progress_and_cancel_are_there_only_while_a_job_runs() -> None:
     explorer.map.job = {"status": "dismissed", "progress": 50, "done": 5, "total": 10}
     assert not shown(explorer.jobs.cancel)
     assert not shown(explorer.jobs.progress)
+
+
+def test_plan_and_job_may_arrive_together() -> None:
+    explorer = opened(collection())
+    explorer.map.param.update(plan={}, job={"status": "failed", "message": "out of disk"})
+    assert str(explorer.jobs.cost.object) == "Stopped: out of disk"
+
+
+def test_server_may_name_the_collection_to_open_on() -> None:
+    explorer = Explorer(api_url="/", assets_url="explorer/assets/", words=catalogue())
+    explorer.map.opening = "coast"
+    explorer.map.collections = [collection(), collection("coast")]
+    assert explorer.map.collection == "coast"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.browser import (
     difference,
 )
 
-# Low and narrow enough that a part of the small demo cube stays outside the opening view.
+# Small enough that blocks of the demo cube stay outside the opening view.
 SCREEN = ViewportSize(width=800, height=480)
 
 
@@ -52,7 +52,7 @@ def test_page_opens_on_measured_pixels_left_and_finer_pixels_right(visitor: Visi
     assert colourfulness(left) > 3
     assert colourfulness(right) > 3
     # Pixels are drawn as squares: a grid four times finer begins far more columns.
-    assert column_edges(right) >= 2 * column_edges(left) > 0
+    assert column_edges(right) >= 1.5 * column_edges(left)
 
 
 def test_labels_name_layer_model_and_date_and_the_notice_says_simulated(visitor: Visitor) -> None:
@@ -70,12 +70,12 @@ def test_mouse_drags_the_right_layer_over_the_left_one(visitor: Visitor) -> None
     visitor.settle()
     fine = visitor.strip(offset_px=160 - GRIP_PX - 100, width_px=80)
     assert visitor.cut[0] == pytest.approx(x - 160, abs=2)
-    assert column_edges(fine) >= 2 * column_edges(coarse) > 0
+    assert column_edges(fine) >= 1.5 * column_edges(coarse)
 
 
 def test_arrow_keys_move_the_handle_and_the_picture(visitor: Visitor) -> None:
     start_x, _ = visitor.cut
-    coarse, fine = visitor.strips()
+    _, fine = visitor.strips()
     visitor.handle.focus()
     visitor.page.keyboard.press("ArrowRight")
     assert visitor.handle.get_attribute("aria-valuenow") == "52"
@@ -85,15 +85,14 @@ def test_arrow_keys_move_the_handle_and_the_picture(visitor: Visitor) -> None:
         visitor.page.keyboard.press("Shift+ArrowRight")
     assert visitor.handle.get_attribute("aria-valuenow") == "70"
     moved = round(visitor.cut[0] - start_x)
-    visitor.tiles_arrived()
+    visitor.settle()
     now = visitor.strip(offset_px=GRIP_PX - moved)[:, : moved - 2 * GRIP_PX]
     before = fine[:, : moved - 2 * GRIP_PX]
-    assert column_edges(now) < column_edges(before)
+    assert 1.5 * column_edges(now) < column_edges(before)
     visitor.page.keyboard.press("Home")
     assert visitor.handle.get_attribute("aria-valuenow") == "0"
     visitor.page.keyboard.press("End")
     assert visitor.handle.get_attribute("aria-valuenow") == "100"
-    assert column_edges(coarse) > 0
 
 
 def test_touch_drags_the_handle(browser: Browser, live_server: str) -> None:
@@ -119,15 +118,15 @@ def zoom(visitor: Visitor, direction: str, *, steps: int) -> None:
     """Press a zoom button; the map rests and its tiles are there afterwards."""
     for _ in range(steps):
         visitor.page.get_by_role("button", name=f"Zoom {direction}").click()
-        visitor.page.wait_for_timeout(600)
-    visitor.tiles_arrived()
+        visitor.page.wait_for_timeout(400)  # the zoom's animation
+    visitor.settle()
 
 
 def test_button_super_resolves_the_blocks_that_are_still_grey(visitor: Visitor) -> None:
     zoom(visitor, "in", steps=2)
-    visitor.choose("Model", "x2")  # computes what is in view, and no more
+    visitor.choose("Model", "Wiener deconvolution x2")  # computes what is in view, and no more
     visitor.settle()
-    zoom(visitor, "out", steps=2)
+    zoom(visitor, "out", steps=3)
     expect(visitor.page.locator(".pending-note:visible")).to_have_count(1)
     before = visitor.screen()
     visitor.page.get_by_role("button", name="Super-resolve this view").click()
@@ -148,8 +147,8 @@ def test_band_preset_and_smoothing_change_both_sides(visitor: Visitor) -> None:
         assert difference(one, other) > 5
     visitor.page.get_by_role("switch", name="Show pixels").click()
     visitor.settle()
-    # Interpolated: hardly two neighbouring columns are alike any more.
-    assert column_edges(visitor.strips()[0]) > 2 * column_edges(false_colour[0])
+    # Interpolated: every column differs from the next, not only where a square begins.
+    assert column_edges(visitor.strips()[0]) > 1.5 * column_edges(false_colour[0])
 
 
 def test_other_date_changes_labels_and_pixels(visitor: Visitor) -> None:
@@ -177,7 +176,7 @@ def test_truth_can_be_swiped_against(visitor: Visitor) -> None:
 
 
 def test_influence_comes_with_a_legend(visitor: Visitor) -> None:
-    visitor.choose("Left of the handle", "Influence")
+    visitor.choose("Left of the handle", "Influence: ")
     expect(visitor.caption("left").locator(".legend .ramp")).to_be_visible()
     visitor.settle()
     assert difference(*visitor.strips()) > 5

@@ -28,9 +28,9 @@ class BandPreset:
         return f"{self.low:g},{self.high:g}"
 
 
-# Most land stays below 0.3 in the visible; vegetation reaches 0.5 in the near infrared.
+# Most land stays below 0.25 in the visible; vegetation reaches 0.5 in the near infrared.
 PRESETS = (
-    BandPreset("preset_true", ("B04", "B03", "B02"), 0, 0.3),
+    BandPreset("preset_true", ("B04", "B03", "B02"), 0, 0.25),
     BandPreset("preset_nir", ("B08", "B04", "B03"), 0, 0.5),
 )
 

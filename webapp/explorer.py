@@ -76,7 +76,9 @@ class Explorer:
             self._complain(self.words["no_collections"])
             return
         titles = {each.title: each.id for each in self.known.values()}
-        self.collection.param.update(options=titles, value=next(iter(self.known)))
+        opening = self.map.opening
+        first = opening if opening in self.known else next(iter(self.known))
+        self.collection.param.update(options=titles, value=first)
 
     def _open(self) -> None:
         collection = self.known[self.collection.value]

@@ -31,7 +31,7 @@ class JobPanel:
         self.run.on_click(lambda _: swipe_map.command("run"))
         self.cancel.on_click(lambda _: swipe_map.command("cancel"))
         self.follow.link(swipe_map, value="follow")
-        swipe_map.param.watch(lambda _: self._update(), ["plan", "job"])
+        swipe_map.param.watch(lambda *_: self._update(), ["plan", "job"])
 
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""

@@ -16,7 +16,7 @@ ASSETS = Path(__file__).parent / "assets"
 class SwipeMap(JSComponent):
     """Two layers of one collection either side of a handle.
 
-    The browser writes `collections`, `models`, `plan`, `job`, `problem`, `narrow`,
+    The browser writes `collections`, `opening`, `models`, `plan`, `job`, `problem`, `narrow`,
     `view` and `position`; Python writes the others (`position` both).
     """
 
@@ -38,6 +38,7 @@ class SwipeMap(JSComponent):
     position = param.Number(default=0.5, bounds=(0, 1), doc="The handle, from the left edge.")
 
     collections = param.List(default=[], item_type=dict)
+    opening = param.String(default="", doc="Id of the collection to open on, empty for the first.")
     models = param.List(default=[], item_type=dict)
     plan = param.Dict(default={})
     job = param.Dict(default={})

@@ -9,12 +9,36 @@ export function element(name, attributes = {}, text = undefined) {
   return made;
 }
 
-// Call `action` once, `wait_ms` after the last request to.
-export function debounced(action, waitMs) {
-  let timer = 0;
+// What is under way, kept as `aria-busy` on an element: for those who do not see the map, and for
+// whoever waits for it to be at rest.
+export class Busy {
+  constructor(element) {
+    this.element = element;
+    this.reasons = new Set();
+  }
+
+  set(reason, active) {
+    if (active) this.reasons.add(reason);
+    else this.reasons.delete(reason);
+    this.element.setAttribute("aria-busy", String(this.reasons.size > 0));
+  }
+}
+
+// Call `action` once, `waitMs` after the last request to; busy from the request to its end.
+export function debounced(action, waitMs, busy) {
+  const reason = Symbol("debounced");
+  let latest = 0;
   return () => {
-    clearTimeout(timer);
-    timer = setTimeout(action, waitMs);
+    clearTimeout(latest);
+    busy.set(reason, true);
+    const mine = setTimeout(async () => {
+      try {
+        await action();
+      } finally {
+        if (latest === mine) busy.set(reason, false);
+      }
+    }, waitMs);
+    latest = mine;
   };
 }
 

@@ -2,7 +2,7 @@
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
 import {Api} from "./api.js";
-import {element, debounced, fill} from "./dom.js";
+import {Busy, element, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
 import {SuperResolver} from "./jobs.js";
 import {Side} from "./side.js";
@@ -40,12 +40,14 @@ class Explorer {
   constructor(model, root, frame) {
     Object.assign(this, {model, root, collection: null, collections: new Map()});
     this.strings = model.strings;
+    this.busy = new Busy(root);
     this.api = new Api(model.api_url, this.strings);
     this.map = L.map(frame, {zoomControl: false, attributionControl: false, maxZoom: MAX_ZOOM,
                              center: [0, 0], zoom: 2, fadeAnimation: !calm(), zoomAnimation: !calm()});
     this.furniture = addFurniture(this.map, this.strings, {
       onHome: () => this.home(), onCancel: () => this.resolver.cancel()});
     const side = (name) => new Side(this.map, {name, api: this.api, strings: this.strings,
+                                               onWaiting: (waiting) => this.busy.set(name, waiting),
                                                onProblem: (problem) => this.complain(problem)});
     this.sides = {left: side("left"), right: side("right")};
     this.swipe = new Swipe(this.map, this.swipeOptions());
@@ -55,10 +57,11 @@ class Explorer {
       onBlock: (bbox) => this.blockArrived(bbox),
       onProblem: (problem) => this.complain(problem),
     });
-    this.planSoon = debounced(() => this.plan(), 250);
-    this.dragSoon = debounced(() => this.resolve({visible: true, quiet: true}), 400);
-    this.followSoon = debounced(() => this.resolve({visible: false, quiet: true}), 700);
-    this.showSoon = debounced(() => this.show(), 0);
+    const soon = (action, waitMs) => debounced(action, waitMs, this.busy);
+    this.planSoon = soon(() => this.plan(), 250);
+    this.dragSoon = soon(() => this.resolve({visible: true, quiet: true}), 400);
+    this.followSoon = soon(() => this.resolve({visible: false, quiet: true}), 700);
+    this.showSoon = soon(() => this.show(), 0);
     this.listen();
   }
 
@@ -99,13 +102,14 @@ class Explorer {
   async open() {
     this.model.narrow = matchMedia(NARROW).matches;
     try {
-      const [{collections}, {models}] = await Promise.all([
+      const [{collections, default: opening}, {models}] = await Promise.all([
         this.api.json(["collections"]), this.api.json(["models"])]);
       for (const collection of collections) {
         collection.bbox = collection.extent.spatial.bbox[0];
         this.collections.set(collection.id, collection);
       }
       this.model.models = models;
+      this.model.opening = opening ?? "";
       this.model.collections = collections;
       if (!collections.length) this.complain({message: this.strings.no_collections});
     } catch (error) {
@@ -199,17 +203,19 @@ class Explorer {
     return box[0] < box[2] && box[1] < box[3] ? box.map((degrees) => +degrees.toFixed(7)) : null;
   }
 
-  plan() {
-    if (this.collection) this.resolver.plan(this.targets(), this.viewBox(false));
+  async plan() {
+    if (this.collection) await this.resolver.plan(this.targets(), this.viewBox(false));
   }
 
   // `quiet`: nobody pressed a button, so say nothing where nothing can be done; `shrink`: rather
   // compute the middle of the view than nothing where all of it is over the limit.
-  resolve({visible, quiet, shrink = false}) {
+  async resolve({visible, quiet, shrink = false}) {
     if (!this.collection) return;
     const [targets, bbox] = [this.targets(), this.viewBox(visible)];
     if (bbox && targets.length) {
-      this.resolver.start({targets, bbox, quiet, shrink});
+      this.busy.set("job", true);
+      await this.resolver.start({targets, bbox, quiet, shrink});
+      this.busy.set("job", this.resolver.running !== null);
     } else if (!quiet) {
       this.complain({message: targets.length ? this.strings.outside : this.strings.nothing_to_resolve});
     }
@@ -231,7 +237,7 @@ class Explorer {
     const active = status === "accepted" || status === "running";
     this.furniture.tell({job: active ? fill(this.strings.job_running, {done, total}) : null, progress});
     this.model.job = {status, progress: Math.round(progress), message, done, total};
-    if (!active) this.plan();
+    if (!active) this.planSoon();
   }
 
   complain(problem) {

@@ -59,7 +59,7 @@ export class SuperResolver {
       this.running = null;
       const next = this.next;
       this.next = null;
-      if (next) this.start(next);
+      if (next) await this.start(next);
     }
   }
 

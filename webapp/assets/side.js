@@ -12,8 +12,8 @@ const RAMPS = {
 const COMPUTED_KINDS = ["inferred", "explanation"];
 
 export class Side {
-  constructor(map, {name, api, strings, onProblem}) {
-    Object.assign(this, {map, name, api, strings, onProblem});
+  constructor(map, {name, api, strings, onWaiting, onProblem}) {
+    Object.assign(this, {map, name, api, strings, onWaiting, onProblem});
     this.pane = map.createPane(`side-${name}`);
     this.pane.classList.add("side");
     this.caption = element("div", {className: `caption ${name}`, role: "note"});
@@ -100,6 +100,7 @@ export class Side {
   mark() {
     const waiting = Object.values(this.layers).some((tiles) => tiles.waiting > 0);
     this.caption.classList.toggle("waiting", waiting);
+    this.onWaiting(waiting);
   }
 
   refresh(bbox) {
