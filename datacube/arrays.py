@@ -11,23 +11,25 @@ from numpy.typing import NDArray
 from datacube.conventions import Document
 from datacube.reading import ChunkReader
 
+FROM_COMMIT = {"time", "superseded"}
+
 
 def lazy_dataset(
     nodes: Mapping[str, Document], group: str, chunks: ChunkReader, *, sparse: bool = False
 ) -> xr.Dataset:
     """The arrays of one group as a CF-decoded dataset of dask arrays.
 
-    A chunk that is not there is damage, unless `sparse`: then it reads as the fill value.
+    `time` and `superseded` are for plain readers: ours know both from the commit. A chunk that
+    is not there is damage, unless `sparse`: then it reads as the fill value.
     """
     variables = {}
     for path, document in nodes.items():
         parent, _, name = path.rpartition("/")
-        if parent == group and document["node_type"] == "array":
+        if parent == group and document["node_type"] == "array" and name not in FROM_COMMIT:
             values = _lazy_array(path, document, chunks, sparse=sparse)
             dims = document["dimension_names"]
             variables[name] = xr.Variable(dims, values, document["attributes"])
-    coordinates = {"time", "y", "x", "spatial_ref"} & set(variables)
-    dataset = xr.Dataset(variables).set_coords(coordinates)
+    dataset = xr.Dataset(variables).set_coords({"y", "x", "spatial_ref"} & set(variables))
     return xr.decode_cf(dataset.map(_loaded_if_vector))
 
 

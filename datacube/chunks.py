@@ -6,7 +6,7 @@ plain Zarr v3, `bytes` little-endian then `zstd` with checksum: any Zarr reader 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def decode(data: bytes, document: Document, *, key: str) -> NDArray[Any]:
         try:
             data = _ZSTD.decode(data)
         except RuntimeError as error:
-            raise Damaged(f"chunk {key} fails its checksum; see `srcube info`") from error
+            raise Damaged(f"chunk {key} fails its checksum; see `srcube verify`") from error
     if len(data) != dtype.itemsize * int(np.prod(shape)):
         raise Damaged(f"chunk {key} decodes to {len(data)} bytes, not to shape {shape} of {dtype}")
     return np.frombuffer(data, dtype).reshape(shape)
@@ -74,7 +74,7 @@ def split(
             yield (row, col), values[..., rows, cols]
 
 
-def digest(parts: Sequence[bytes]) -> np.uint64:
+def digest(parts: Iterable[bytes]) -> np.uint64:
     """First eight bytes of the SHA-256 over the parts; never 0, which means `not computed`."""
     hashed = hashlib.sha256()
     for part in parts:

@@ -4,21 +4,34 @@ A writer first puts chunks under keys that no reader looks at yet, then replaces
 root `zarr.json`, which holds the metadata of every array (consolidated) and the commit record.
 Whatever happens before that write has not happened; whatever happens after it is repaired by
 the next writer. A reader keeps the root document it opened, and so sees one generation.
+
+The root document carries a checksum of itself: a flipped bit in a slot or a transform would
+otherwise put right pixels in the wrong place.
 """
 
+import hashlib
 import json
 import random
+import re
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+import numpy as np
+
+from datacube.chunks import chunk_key, encode
 from datacube.conventions import Document
-from datacube.errors import Conflict, Damaged, NotFound
+from datacube.errors import Conflict, Damaged, NotFound, OutOfSpace, Unavailable
 from datacube.storage import Storage
 
 ROOT_KEY = "zarr.json"
 ATTEMPTS = 50  # of a commit that other writers overtake; only where no lock keeps them out
+_CHECKSUM = "srcube:checksum"
+_BLANK = "0" * 64
+_CHECKSUM_TEXT = re.compile(rf'"{_CHECKSUM}": "([0-9a-f]{{64}})"'.encode())
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,9 @@ class CommitRecord:
 
     `uid` is made with the cube, so that another cube of the same name is not mistaken for it;
     `generation` counts changes of the measurement, `revision` every replacement of the root;
-    `slots` is the length of the time axis, superseded and abandoned slots included.
+    `slots` is the length of the time axis, superseded and abandoned slots included; `retired`
+    are slots that vacuum has emptied, or is about to: none may be committed any more.
+    `write_id` is new with every revision, so that no two versions of a root are alike.
     """
 
     uid: str
@@ -47,16 +62,32 @@ class CommitRecord:
     scenes: Mapping[str, Slot] = field(default_factory=dict)
     superseded: tuple[int, ...] = ()
     products: tuple[str, ...] = ()
+    retired: tuple[int, ...] = ()
+    write_id: str = ""
+
+    @property
+    def live_slots(self) -> frozenset[int]:
+        """Slots that hold a scene which is not superseded."""
+        return frozenset(slot.slot for slot in self.scenes.values())
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
         """Parse the record as JSON holds it."""
         scenes = {name: Slot(**slot) for name, slot in document["scenes"].items()}
-        lists = {key: tuple(document[key]) for key in ("superseded", "products")}
-        return cls(**{**document, **lists, "scenes": scenes})
+        lists = ("superseded", "products", "retired")
+        tuples = {key: tuple(document.get(key, ())) for key in lists}
+        return cls(**{**document, **tuples, "scenes": scenes})
 
     def with_scene(self, scene_id: str, slot: Slot) -> Self:
-        """The record after a scene was added, or put in the place of an older one."""
+        """The record after a scene was added, or put in the place of an older one.
+
+        Raises Conflict if vacuum took the slot for abandoned meanwhile.
+        """
+        if slot.slot in self.retired:
+            raise Conflict(
+                f"slot {slot.slot} of scene {scene_id} was vacuumed before it was committed; "
+                "retry, and vacuum with an age longer than an ingest takes"
+            )
         old = self.scenes.get(scene_id)
         return replace(
             self,
@@ -79,49 +110,81 @@ class Root:
     @classmethod
     def load(cls, storage: Storage) -> Self:
         """Read the current root; raises NotFound or Damaged."""
-        version = storage.version(ROOT_KEY)
-        data = storage.read(ROOT_KEY)
-        if data is None:
+        found = storage.read_versioned(ROOT_KEY)
+        if found is None:
             raise NotFound(f"no cube at {storage.address}")
+        data, version = found
+        if not _is_intact(data):
+            raise Damaged(f"the root document of {storage.address} fails its checksum")
         try:
             document = json.loads(data)
             attributes = dict(document["attributes"])
+            attributes.pop(_CHECKSUM, None)
             commit = CommitRecord.from_document(attributes.pop("commit"))
             nodes = document["consolidated_metadata"]["metadata"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"{storage.address} has a root document that is not a cube's") from error
         return cls(attributes, nodes, commit, version)
 
-    def changed(self, commit: CommitRecord, nodes: Mapping[str, Document] | None = None) -> Self:
+    def changed(
+        self,
+        commit: CommitRecord,
+        nodes: Mapping[str, Document] | None = None,
+        attributes: Document | None = None,
+    ) -> Self:
         """The next version: time axes as long as `commit` says, revision one higher."""
-        commit = replace(commit, revision=self.commit.revision + 1)
+        commit = replace(commit, revision=self.commit.revision + 1, write_id=uuid.uuid4().hex)
         grown = {
             path: _with_slots(document, commit.slots)
             for path, document in {**self.nodes, **(nodes or {})}.items()
         }
-        return replace(self, commit=commit, nodes=grown)
+        attributes = {**self.attributes, **(attributes or {})}
+        return replace(self, attributes=attributes, commit=commit, nodes=grown)
 
     def publish(self, storage: Storage) -> Self:
-        """Commit: replace the root if it still is the version this one was made from."""
-        attributes = {**self.attributes, "commit": asdict(self.commit)}
+        """Commit: replace the root if it still is the version this one was made from.
+
+        What plain readers see besides the root follows; if that fails the commit stands, and
+        the next writer makes up for it.
+        """
+        data = _with_checksum(json.dumps(self._document()))
+        version = storage.publish(ROOT_KEY, data, expected=self.version)
+        published = replace(self, version=version)
+        with suppress(OutOfSpace, Unavailable):
+            published.sync_children(storage)
+        return published
+
+    def sync_children(self, storage: Storage) -> None:
+        """Bring what plain readers read up to date: each node's `zarr.json`, `superseded`.
+
+        On an object store several writers may be at it: whoever finds a key changed under his
+        hands begins again from the newest root, so that the last one leaves all of it right.
+        """
+        root = self
+        for _ in range(ATTEMPTS):
+            try:
+                for key, data in root._followers():
+                    _bring_up_to_date(storage, key, data)
+            except Conflict:
+                root = type(self).load(storage)
+            else:
+                return
+
+    def _document(self) -> Document:
+        attributes = {_CHECKSUM: _BLANK, **self.attributes, "commit": asdict(self.commit)}
         consolidated = {"kind": "inline", "must_understand": False, "metadata": dict(self.nodes)}
-        document = {
+        return {
             "zarr_format": 3,
             "node_type": "group",
             "attributes": attributes,
             "consolidated_metadata": consolidated,
         }
-        storage.publish(ROOT_KEY, json.dumps(document).encode(), expected=self.version)
-        self.sync_children(storage)
-        return replace(self, version=storage.version(ROOT_KEY))
 
-    def sync_children(self, storage: Storage) -> None:
-        """Bring each node's own `zarr.json` up to date, for readers that go without the root's."""
+    def _followers(self) -> Iterator[tuple[str, bytes]]:
         for path, document in self.nodes.items():
-            key = f"{path}/{ROOT_KEY}"
-            data = json.dumps(document).encode()
-            if storage.read(key) != data:
-                storage.write(key, data, durable=False)
+            yield f"{path}/{ROOT_KEY}", json.dumps(document).encode()
+            if path.endswith("/superseded"):
+                yield from _superseded_chunks(path, document, self.commit)
 
 
 def amend(storage: Storage, change: Callable[[Root], Root]) -> Root:
@@ -142,6 +205,50 @@ def amend(storage: Storage, change: Callable[[Root], Root]) -> Root:
                 raise
             time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 (spreads writers, guards nothing)
     raise Conflict(f"{storage.address} is too busy: {ATTEMPTS} attempts to commit were overtaken")
+
+
+def superseded_flags(commit: CommitRecord) -> Any:
+    """For each slot 0 if a scene is to be read there, else 1: superseded, abandoned or not yet."""
+    flags = np.ones(commit.slots, np.uint8)
+    flags[sorted(commit.live_slots)] = 0
+    return flags
+
+
+def _superseded_chunks(
+    path: str, document: Document, commit: CommitRecord
+) -> Iterator[tuple[str, bytes]]:
+    size = document["chunk_grid"]["configuration"]["chunk_shape"][0]
+    flags = superseded_flags(commit)
+    for start in range(0, commit.slots, size):
+        data = encode(flags[start : start + size], document)
+        yield chunk_key(path, (start // size,)), data
+
+
+def _bring_up_to_date(storage: Storage, key: str, data: bytes) -> None:
+    if storage.locks:
+        if storage.read(key) != data:
+            storage.write(key, data, durable=False)
+        return
+    found = storage.read_versioned(key)
+    if found is None or found[0] != data:
+        storage.publish(key, data, expected=found[1] if found else None)
+
+
+def _with_checksum(text: str) -> bytes:
+    """The text with the SHA-256 of itself (taken with zeros in that place) written into it."""
+    data = text.encode()
+    checksum = hashlib.sha256(data).hexdigest()
+    return data.replace(_BLANK.encode(), checksum.encode(), 1)
+
+
+def _is_intact(data: bytes) -> bool:
+    """Whether a root's own checksum holds; a root without one is judged by its parser alone."""
+    found = _CHECKSUM_TEXT.search(data)
+    if not found:
+        return _CHECKSUM.encode() not in data
+    start, end = found.span(1)
+    blank = data[:start] + _BLANK.encode() + data[end:]
+    return hashlib.sha256(blank).hexdigest().encode() == found[1]
 
 
 def _with_slots(document: Document, slots: int) -> Document:

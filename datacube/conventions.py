@@ -107,6 +107,27 @@ def spatial_attributes(grid: Grid) -> Document:
     }
 
 
+def multiscales_layout(
+    levels: Sequence[Grid], *, resampling: str, folder: str = ""
+) -> list[Document]:
+    """Entries of a layout, finest first; `folder` leads from its group to that of the levels."""
+    layout: list[Document] = []
+    lead = f"{folder}/" if folder else ""
+    for index, grid in enumerate(levels):
+        asset = lead + level_name(grid.gsd_m)
+        entry: Document = {"asset": asset, "transform": {"scale": [1.0, 1.0]}}
+        if index:
+            finer = levels[index - 1]
+            ratio = grid.gsd_m / finer.gsd_m
+            entry["derived_from"] = lead + level_name(finer.gsd_m)
+            entry["transform"] = {"scale": [ratio, ratio], "translation": [0.0, 0.0]}
+            entry["resampling_method"] = resampling
+        entry["spatial:shape"] = list(grid.shape)
+        entry["spatial:transform"] = [float(value) for value in tuple(grid.transform)[:6]]
+        layout.append(entry)
+    return layout
+
+
 def multiscales_attributes(
     levels: Sequence[Grid], *, resampling: str, derived_from: str | None = None
 ) -> Document:
@@ -115,18 +136,7 @@ def multiscales_attributes(
     `derived_from` names, for the finest level, the coarser measurement it was inferred from
     (a path is relative to the group, so it is recorded beside the layout, not in it).
     """
-    layout: list[Document] = []
-    for index, grid in enumerate(levels):
-        entry: Document = {"asset": level_name(grid.gsd_m), "transform": {"scale": [1.0, 1.0]}}
-        if index:
-            finer = levels[index - 1]
-            ratio = grid.gsd_m / finer.gsd_m
-            entry["derived_from"] = level_name(finer.gsd_m)
-            entry["transform"] = {"scale": [ratio, ratio], "translation": [0.0, 0.0]}
-            entry["resampling_method"] = resampling
-        entry["spatial:shape"] = list(grid.shape)
-        entry["spatial:transform"] = [float(value) for value in tuple(grid.transform)[:6]]
-        layout.append(entry)
+    layout = multiscales_layout(levels, resampling=resampling)
     attributes: Document = {
         "zarr_conventions": CONVENTIONS,
         "multiscales": {"layout": layout, "resampling_method": resampling},

@@ -6,7 +6,8 @@ numbers a map tile or a model needs.
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -16,17 +17,17 @@ import xarray as xr
 from affine import Affine
 from numpy.typing import NDArray
 
+from datacube.appending import Progress, SlotWriter, write_scene
 from datacube.arrays import lazy_dataset
 from datacube.bands import Band, find_bands
-from datacube.chunks import chunk_key, encode, split
-from datacube.commit import CommitRecord, Root, Slot, amend
+from datacube.chunks import chunk_key, encode
+from datacube.commit import ROOT_KEY, CommitRecord, Root, Slot, amend
 from datacube.conventions import Document, level_name
-from datacube.errors import Conflict, Damaged, InvalidInput, NotFound
+from datacube.errors import Conflict, InvalidInput, NotFound
 from datacube.grid import Grid
 from datacube.layout import MEASUREMENT, CubeSpec, root_nodes
-from datacube.pyramid import class_levels, dn_levels
 from datacube.reading import ChunkCache, ChunkReader
-from datacube.scene import Scene, ScenePixels, parse_rfc3339
+from datacube.scene import PixelSource, Scene, ScenePixels, parse_rfc3339
 from datacube.storage import Storage
 from datacube.window import Window
 
@@ -59,10 +60,11 @@ class Cube:
         """Make an empty cube; raises Conflict where there is one already."""
         root = Root(spec.attributes(), root_nodes(spec), CommitRecord(uid=uuid.uuid4().hex), None)
         with storage.exclusive():
-            if storage.version("zarr.json") is not None:
+            if storage.version(ROOT_KEY) is not None:
                 raise Conflict(f"there is a cube at {storage.address} already; choose another id")
             cls(storage, root).write_coordinates(root.nodes)
-            return cls(storage, root.publish(storage))
+            created = root.changed(root.commit)
+            return cls(storage, created.publish(storage))
 
     def at(self, root: Root) -> "Cube":
         """The same cube at another version of its root document, with the same cache."""
@@ -81,8 +83,12 @@ class Cube:
 
     @property
     def attributes(self) -> Document:
-        """Title, description, notice and attribution."""
-        return self.root.attributes
+        """Title, description, notice and attribution, without the conventions' own."""
+        return {
+            name: value
+            for name, value in self.root.attributes.items()
+            if not name.startswith(("proj:", "spatial:", "multiscales", "zarr_conventions"))
+        }
 
     @property
     def levels(self) -> tuple[Grid, ...]:
@@ -161,91 +167,87 @@ class Cube:
         """
         path = f"{MEASUREMENT}/{level_name(self.levels[level].gsd_m)}"
         dataset = lazy_dataset(self.root.nodes, path, self.chunks)
-        slots = [one.slot for one in self.scenes]
-        dataset = dataset.isel(time=slots).drop_vars("superseded")
+        dataset = dataset.isel(time=[one.slot for one in self.scenes])
         dataset["reflectance"] = dataset["reflectance"].astype(np.float32)
         return dataset.assign_coords(
+            time=scene_times(self.scenes),
             band=[band.name for band in self.bands],
             scene_id=("time", [one.scene.scene_id for one in self.scenes]),
         ).assign_attrs(self.attributes)
 
-    def append(self, scene: Scene, pixels: ScenePixels, *, replace: bool = False) -> "Cube":
+    def append(
+        self,
+        scene: Scene,
+        pixels: PixelSource,
+        *,
+        replace: bool = False,
+        scheduler: str | None = None,
+        progress: Progress | None = None,
+    ) -> "Cube":
         """Commit one scene: chunks to new keys, then one write of the root document.
 
         Appending the same pixels under the same id again changes nothing. Other pixels under
         the same id raise Conflict unless `replace`, which takes a new slot and supersedes the
-        old one. Raises InvalidInput for pixels that do not fit the cube.
+        old one. Raises InvalidInput for pixels that do not fit the cube. `scheduler` and
+        `progress` are those of `write_scene`.
+
+        Pixels in memory are written under the writer's lock. Those of any other source may take
+        long: they go to a slot that was claimed for them, and the lock is held to commit only.
         """
-        self._check(pixels)
-        digest = pixels.sha256()
-        with self.storage.exclusive():
+        writer = self.slot_writer(None, scene)
+        if isinstance(pixels, ScenePixels):
+            writer.check(pixels, self.grid.shape)
+        quick = isinstance(pixels, ScenePixels) and scheduler is None
+        with self.storage.exclusive() if quick else nullcontext():
             root = Root.load(self.storage)
-            root.sync_children(self.storage)
-            if _is_committed(root, scene.scene_id, digest, replace=replace):
-                return self.at(root)
-            slot = Slot(self._claimed_slot(), scene.stamp, digest, dict(scene.properties))
-            self._write(root, slot, scene, pixels)
+            if quick:
+                root.sync_children(self.storage)
+            if scene.scene_id in root.commit.scenes:
+                digest = write_scene(writer, pixels, scheduler=scheduler)
+                if _is_committed(root, scene.scene_id, digest, replace=replace):
+                    return self.at(root)
+            writer = dataclasses.replace(writer, slot=self._free_slot(root, quick=quick))
+            digest = write_scene(writer, pixels, scheduler=scheduler, progress=progress)
+            slot = Slot(writer.slot or 0, scene.stamp, digest, dict(scene.properties))
 
             def commit(current: Root) -> Root:
                 if _is_committed(current, scene.scene_id, digest, replace=replace):
                     return current
                 return current.changed(current.commit.with_scene(scene.scene_id, slot))
 
-            return self.at(amend(self.storage, commit))
+            with nullcontext() if quick else self.storage.exclusive():
+                return self.at(amend(self.storage, commit))
 
-    def _claimed_slot(self) -> int:
+    def slot_writer(self, slot: int | None, scene: Scene) -> SlotWriter:
+        """What writes a scene's chunks to a slot; nothing of it is committed."""
+        levels = tuple(f"{MEASUREMENT}/{level_name(grid.gsd_m)}" for grid in self.levels)
+        seconds = int(scene.datetime.timestamp())
+        nodes = {
+            path: document
+            for path, document in self.root.nodes.items()
+            if path.rpartition("/")[0] in levels
+        }
+        return SlotWriter(self.storage, nodes, levels, slot, seconds)
+
+    def _free_slot(self, root: Root, *, quick: bool) -> int:
         """A slot that no other writer will use: under a lock simply the next one."""
-        if self.storage.locks:
-            return Root.load(self.storage).commit.slots
+        if quick and self.storage.locks:
+            return root.commit.slots
 
         def claim(current: Root) -> Root:
             record = current.commit
             return current.changed(dataclasses.replace(record, slots=record.slots + 1))
 
-        return amend(self.storage, claim).commit.slots - 1
-
-    def _check(self, pixels: ScenePixels) -> None:
-        expected = (len(self.bands), *self.grid.shape)
-        if pixels.dn.shape != expected or pixels.dn.dtype != np.uint16:
-            raise InvalidInput(
-                f"need uint16 pixels of shape {expected}, got {pixels.dn.dtype} {pixels.dn.shape}"
-            )
-        if (pixels.scl is not None) != self.has_scl:
-            raise InvalidInput(
-                f"the cube holds {'a' if self.has_scl else 'no'} scene classification, "
-                f"the scene brings {'none' if pixels.scl is None else 'one'}"
-            )
-        if pixels.scl is not None and pixels.scl.shape != expected[1:]:
-            raise InvalidInput(f"need a classification of {expected[1:]}, got {pixels.scl.shape}")
-
-    def _write(self, root: Root, slot: Slot, scene: Scene, pixels: ScenePixels) -> None:
-        written: dict[str, bytes] = {}
-        for key, data in self._scene_chunks(root.nodes, slot.slot, scene, pixels):
-            self.storage.write(key, data)
-            written[key] = data
-        for key, data in written.items():
-            if self.storage.read(key) != data:
-                raise Damaged(f"chunk {key} did not read back as written; nothing was committed")
-
-    def _scene_chunks(
-        self, nodes: Mapping[str, Document], slot: int, scene: Scene, pixels: ScenePixels
-    ) -> Chunks:
-        seconds = np.array([int(scene.datetime.timestamp())])
-        dns = dn_levels(pixels.dn, len(self.levels))
-        scls = class_levels(pixels.scl, len(self.levels)) if pixels.scl is not None else None
-        for grid, dn in zip(self.levels, dns, strict=True):
-            path = f"{MEASUREMENT}/{level_name(grid.gsd_m)}"
-            for band, plane in enumerate(dn):
-                yield from _plane(f"{path}/reflectance", (slot, band), plane, nodes)
-            if scls is not None:
-                yield from _plane(f"{path}/scl", (slot,), next(scls), nodes)
-            for name, values in (("time", seconds), ("superseded", np.zeros(1))):
-                document = nodes[f"{path}/{name}"]
-                data = encode(values.astype(document["data_type"]), document)
-                yield chunk_key(f"{path}/{name}", (slot,)), data
+        with self.storage.exclusive():
+            return amend(self.storage, claim).commit.slots - 1
 
     def _level_document(self, grid: Grid, name: str) -> Document:
         return self.root.nodes[f"{MEASUREMENT}/{level_name(grid.gsd_m)}/{name}"]
+
+
+def scene_times(scenes: Sequence[CommittedScene]) -> NDArray[np.datetime64]:
+    """Times of scenes in UTC, as numpy has them: without a zone."""
+    return np.array([one.scene.stamp.rstrip("Z") for one in scenes], "datetime64[ns]")
 
 
 def _is_committed(root: Root, scene_id: str, digest: str, *, replace: bool) -> bool:
@@ -263,16 +265,6 @@ def grids_of(attributes: Mapping[str, Any]) -> tuple[Grid, ...]:
         Grid(crs, Affine(*entry["spatial:transform"]), tuple(entry["spatial:shape"]))
         for entry in attributes["multiscales"]["layout"]
     )
-
-
-def _plane(
-    path: str, lead: tuple[int, ...], plane: NDArray[Any], nodes: Mapping[str, Document]
-) -> Chunks:
-    document = nodes[path]
-    *_, rows, cols = document["chunk_grid"]["configuration"]["chunk_shape"]
-    for index, values in split(plane, (rows, cols)):
-        chunk = values.reshape((1,) * len(lead) + values.shape)
-        yield chunk_key(path, (*lead, *index)), encode(chunk, document)
 
 
 def _coordinate_chunks(path: str, document: Document, nodes: Mapping[str, Document]) -> Chunks:

@@ -33,3 +33,15 @@ class Damaged(SrcubeError):
     """Committed bytes are missing or fail their checksum."""
 
     code = "ChunkCorrupt"
+
+
+class Unavailable(SrcubeError):
+    """The store does not answer, or refuses us; the same request may succeed later."""
+
+    code = "Unavailable"
+
+
+class OutOfSpace(SrcubeError):
+    """There is no room for what was to be written; what was committed before is untouched."""
+
+    code = "OutOfSpace"

@@ -8,7 +8,7 @@ Measured and inferred pixels never share a group. A model's group is named by it
 that pixels of two versions of a model cannot mix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 
 from datacube.bands import Band
 from datacube.conventions import (
+    CONVENTIONS,
     ArraySpec,
     Document,
     grid_mapping_attributes,
     group_document,
     level_name,
     multiscales_attributes,
+    multiscales_layout,
+    spatial_attributes,
 )
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
@@ -31,6 +34,7 @@ from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR
 
 MEASUREMENT = "measurement"
 CHUNK_PX = 512  # 0.5 MB decoded: two to four chunks make a map tile, a scene has hundreds
+FLAGS_PER_CHUNK = 1024  # of `superseded`, which follows every commit and so must be one write
 BLOCK_PX = 128  # side of an inferred block on the measured grid; 512 px at factor 4
 
 # `coordinates` makes plain xarray see the grid mapping as a coordinate, where rioxarray looks.
@@ -58,10 +62,16 @@ class CubeSpec:
     level: str = "L2A"
     with_scl: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
+    chunk_px: int = CHUNK_PX
+
+    def __post_init__(self) -> None:
+        if self.chunk_px < 16 or self.chunk_px & (self.chunk_px - 1):
+            raise InvalidInput(f"need chunks of 16, 32, 64 ... px a side, got {self.chunk_px}")
 
     def attributes(self) -> Document:
         """Attributes of the cube's root group."""
         return {
+            **overview_attributes(self.grid),
             "title": self.title,
             "description": self.description,
             "notice": self.notice,
@@ -158,6 +168,35 @@ def product_nodes(spec: ProductSpec, base: Grid) -> dict[str, Document]:
     return nodes
 
 
+def overview_attributes(base: Grid, layout: Sequence[Document] = ()) -> Document:
+    """`multiscales` of the root: the measurement's levels first, then `layout` (default: none).
+
+    Readers that take the first entry for the finest one so begin with measured pixels.
+    """
+    entries = multiscales_layout(level_grids(base), resampling="average", folder=MEASUREMENT)
+    return {
+        "zarr_conventions": CONVENTIONS,
+        "multiscales": {"layout": [*entries, *layout], "resampling_method": "average"},
+        **spatial_attributes(base),
+    }
+
+
+def overview_with(attributes: Mapping[str, Any], spec: ProductSpec, base: Grid) -> Document:
+    """The root's `multiscales` with an inferred product's finer levels added to it."""
+    known = attributes.get("multiscales", overview_attributes(base)["multiscales"])
+    finer = [grid for grid in spec.grids(base) if grid.gsd_m < base.gsd_m]
+    if not finer or spec.attributes.get("inferred") is False:
+        return {"multiscales": known}
+    added = multiscales_layout(finer, resampling="average", folder=spec.path)
+    ratio = finer[0].gsd_m / base.gsd_m
+    added[0] |= {
+        "derived_from": f"{MEASUREMENT}/{level_name(base.gsd_m)}",
+        "transform": {"scale": [ratio, ratio], "translation": [0.0, 0.0]},
+        "resampling_method": "super-resolution",
+    }
+    return {"multiscales": {**known, "layout": [*known["layout"], *added]}}
+
+
 def _level_arrays(spec: CubeSpec, grid: Grid) -> dict[str, ArraySpec]:
     height, width = grid.shape
     bands = tuple(band.name for band in spec.bands)
@@ -166,13 +205,15 @@ def _level_arrays(spec: CubeSpec, grid: Grid) -> dict[str, ArraySpec]:
             "uint16",
             ("time", "band", "y", "x"),
             (0, len(bands), height, width),
-            (1, 1, CHUNK_PX, CHUNK_PX),
+            (1, 1, spec.chunk_px, spec.chunk_px),
             NO_DATA_DN,
             attributes=_reflectance_attributes(bands, spec.level),
         ),
         "time": _vector("int64", "time", 0, 1, {"units": EPOCH, "calendar": "proleptic_gregorian"}),
         # 1 is the fill value: a slot that was claimed and abandoned counts as superseded.
-        "superseded": _vector("uint8", "time", 0, 1, {"long_name": "1: not to be used"}, fill=1),
+        "superseded": _vector(
+            "uint8", "time", 0, FLAGS_PER_CHUNK, {"long_name": "1: not to be used"}, fill=1
+        ),
         **_space_arrays(grid),
     }
     if spec.with_scl:
@@ -180,7 +221,7 @@ def _level_arrays(spec: CubeSpec, grid: Grid) -> dict[str, ArraySpec]:
             "uint8",
             ("time", "y", "x"),
             (0, height, width),
-            (1, CHUNK_PX, CHUNK_PX),
+            (1, spec.chunk_px, spec.chunk_px),
             0,
             attributes={"long_name": "scene classification", **GEOREFERENCED},
         )
@@ -221,7 +262,6 @@ def _block_record(base: Grid) -> ArraySpec:
         (0, rows, cols),
         (1, 1, 1),
         0,
-        compressed=False,
         attributes={"long_name": "digest of the block's chunks, 0: not computed"},
     )
 
@@ -247,9 +287,7 @@ def _space_arrays(grid: Grid) -> dict[str, ArraySpec]:
 def _vector(
     dtype: str, dim: str, size: int, chunk: int, attributes: Document, *, fill: float = 0
 ) -> ArraySpec:
-    return ArraySpec(
-        dtype, (dim,), (size,), (chunk,), fill, compressed=False, attributes=attributes
-    )
+    return ArraySpec(dtype, (dim,), (size,), (chunk,), fill, attributes=attributes)
 
 
 def _reflectance_attributes(bands: tuple[str, ...], level: str) -> Document:

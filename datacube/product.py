@@ -5,6 +5,7 @@ are written first and its digest last: a block without a digest was never comput
 without its chunks is damage. Writing a block is no commit; the generation stays.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +17,14 @@ from datacube.arrays import lazy_dataset
 from datacube.chunks import chunk_key, digest, encode
 from datacube.commit import Root, amend
 from datacube.conventions import Document, level_name
-from datacube.cube import Cube, grids_of
+from datacube.cube import Cube, grids_of, scene_times
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
-from datacube.layout import BLOCK_PX, ProductSpec, product_nodes
+from datacube.layout import BLOCK_PX, ProductSpec, overview_with, product_nodes
 from datacube.pyramid import dn_levels
 from datacube.window import Window
 
+BLOCKS_LOCK = ".blocks.lock"  # apart from the cube's: an ingest may hold that one for long
 Block = tuple[int, int]  # row and column of a block on the measured grid
 
 
@@ -44,7 +46,8 @@ class Product:
             record = root.commit
             if spec.path in record.products:
                 return root
-            return root.changed(replace(record, products=(*record.products, spec.path)), nodes)
+            listed = replace(record, products=(*record.products, spec.path))
+            return root.changed(listed, nodes, overview_with(root.attributes, spec, cube.grid))
 
         with cube.storage.exclusive():
             cube.write_coordinates(nodes)
@@ -102,19 +105,18 @@ class Product:
             raise InvalidInput(f"need a uint16 block of {expected}, got {dn.dtype} {dn.shape}")
         if self.has_block(slot, block, variable=variable):
             return
-        parts = []
+        parts: dict[str, bytes] = {}
         for grid, values in zip(self.levels, dn_levels(dn, len(self.levels)), strict=True):
             path = f"{self.path}/{level_name(grid.gsd_m)}/{variable}"
             planes = values if values.ndim == 3 else values[np.newaxis]
             for band, plane in enumerate(planes):
                 lead = (slot, band) if values.ndim == 3 else (slot,)
                 chunk = plane.reshape((1,) * len(lead) + plane.shape)
-                data = encode(chunk, self.cube.root.nodes[path])
-                self.cube.storage.write(chunk_key(path, (*lead, *block)), data, durable=False)
-                parts.append(data)
+                key = chunk_key(path, (*lead, *block))
+                parts[key] = encode(chunk, self.cube.root.nodes[path])
         record = f"{self.path}/{variable}_blocks"
-        mark = encode(np.full((1, 1, 1), digest(parts)), self.cube.root.nodes[record])
-        self.cube.storage.write(chunk_key(record, (slot, *block)), mark)
+        mark = encode(np.full((1, 1, 1), digest(parts.values())), self.cube.root.nodes[record])
+        self._keep(parts, chunk_key(record, (slot, *block)), mark)
 
     def read_block(
         self, slot: int, block: Block, *, variable: str = "reflectance", level: int = 0
@@ -153,10 +155,18 @@ class Product:
         dataset = lazy_dataset(self.cube.root.nodes, path, self.cube.chunks, sparse=True)
         scenes = self.cube.scenes
         dataset["reflectance"] = dataset["reflectance"].astype(np.float32)
-        times = np.array([one.scene.stamp.rstrip("Z") for one in scenes], "datetime64[ns]")
         return dataset.isel(time=[one.slot for one in scenes]).assign_coords(
-            time=times, band=list(self.bands)
+            time=scene_times(scenes), band=list(self.bands)
         )
+
+    def _keep(self, parts: Mapping[str, bytes], record_key: str, mark: bytes) -> None:
+        """Chunks first, and safely; then what says that they are there."""
+        storage = self.cube.storage
+        with storage.exclusive(BLOCKS_LOCK):
+            for key, data in parts.items():
+                storage.write(key, data, durable=False)
+            storage.settle(parts)
+            storage.write(record_key, mark)
 
     def _lead(self, variable: str) -> tuple[int, ...]:
         return (len(self.bands),) if variable == "reflectance" else ()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datacube.grid import Grid
-from datacube.scene import NO_DATA_DN
+from datacube.scene import NO_DATA_DN, ScenePixels
 
 
 def level_grids(grid: Grid, *, smallest_px: int = 256) -> tuple[Grid, ...]:
@@ -40,6 +40,12 @@ def halved_classes(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     mode = np.where(upper_pair, third, np.where(second == third, second, first))
     halved: NDArray[np.uint8] = mode.astype(np.uint8)
     return halved
+
+
+def halved(pixels: ScenePixels) -> ScenePixels:
+    """A scene's pixels at the next coarser level."""
+    scl = None if pixels.scl is None else halved_classes(pixels.scl)
+    return ScenePixels(halved_dn(pixels.dn), scl)
 
 
 def dn_levels(dn: NDArray[np.uint16], count: int) -> Iterator[NDArray[np.uint16]]:

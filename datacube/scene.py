@@ -1,16 +1,16 @@
 """One acquisition: what a catalog says of it, and the pixels it brings."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datacube.errors import InvalidInput
+from datacube.window import Window
 
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -64,14 +64,22 @@ class ScenePixels:
     dn: NDArray[np.uint16]
     scl: NDArray[np.uint8] | None = None
 
-    def sha256(self) -> str:
-        """Digest of the content; the same pixels ingested twice are recognised by it."""
-        hashed = hashlib.sha256()
-        for values in (self.dn, self.scl):
-            if values is not None:
-                hashed.update(repr((values.shape, values.dtype.str)).encode())
-                hashed.update(np.ascontiguousarray(values).tobytes())
-        return hashed.hexdigest()
+    def read(self, window: Window) -> "ScenePixels":
+        """The pixels of a window, as any other source of pixels gives them."""
+        return ScenePixels(
+            self.dn[:, *window.slices], None if self.scl is None else self.scl[window.slices]
+        )
+
+
+class PixelSource(Protocol):
+    """Where a scene's pixels come from, window by window, so that none need hold them all.
+
+    It may be asked for the same window again, from another thread or (pickled) another process,
+    and must then give the same pixels.
+    """
+
+    def read(self, window: Window) -> ScenePixels:
+        """The pixels of a window of the cube's grid, which lies inside it."""
 
 
 def reflectance_from_dn(dn: NDArray[np.uint16]) -> NDArray[np.float32]:

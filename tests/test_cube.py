@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from datacube import Cube, Window, open_storage
+from datacube.appending import write_scene
 from datacube.conventions import CONVENTIONS
 from datacube.errors import Conflict, Damaged, InvalidInput, NotFound
 from datacube.pyramid import halved_classes, halved_dn
@@ -110,8 +111,7 @@ def test_a_reader_stays_on_its_generation(tmp_path: Path) -> None:
 def test_chunks_without_a_commit_are_invisible(tmp_path: Path) -> None:
     cube = filled_cube(tmp_path)
     before = cube.dataset().compute()
-    for key, data in cube._scene_chunks(cube.root.nodes, 3, scene(7), pixels(7)):
-        cube.storage.write(key, data)
+    write_scene(cube.slot_writer(3, scene(7)), pixels(7))
     after = Cube.open(cube.storage).dataset().compute()
     xr.testing.assert_identical(before, after)
     assert Cube.open(cube.storage).append(scene(8), pixels(8)).dataset().sizes["time"] == 4
