@@ -199,3 +199,33 @@ def test_server_out_of_reach_is_said_in_plain_words(browser: Browser, live_serve
     visitor.page.goto(f"{live_server}/explorer")
     expect(visitor.page.get_by_text("The server cannot be reached")).to_be_visible()
     visitor.page.context.close()
+
+
+def keep_the_worker_busy(visitor: Visitor) -> None:
+    """Order other blocks first: jobs are worked through in turn, so the next one has to wait."""
+    ask = visitor.page.request
+    collection = ask.get(f"{visitor.base_url}/collections/simulated").json()
+    for scene in collection["scenes"]:
+        inputs = {
+            "collection": "simulated",
+            "datetime": scene["datetime"],
+            "model": "bicubic-x2",
+            "bbox": collection["extent"]["spatial"]["bbox"][0],
+        }
+        address = f"{visitor.base_url}/processes/super-resolve/execution"
+        assert ask.post(address, data={"inputs": inputs}).status == 201
+
+
+def test_cancel_stops_the_job_and_what_was_not_computed_stays_grey(visitor: Visitor) -> None:
+    keep_the_worker_busy(visitor)
+    with visitor.page.expect_response("**/execution") as answer:
+        visitor.choose("Model", "Bicubic x4")
+    job = answer.value.json()["jobID"]
+    visitor.page.locator(".srcube .job").get_by_role("button", name="Cancel").click()
+    visitor.settle()
+    status = visitor.page.request.get(f"{visitor.base_url}/jobs/{job}").json()["status"]
+    assert status == "dismissed"
+    expect(visitor.page.get_by_text("Cancelled.")).to_be_visible()
+    expect(visitor.page.locator(".pending-note:visible")).to_have_count(1)
+    left, right = visitor.strips()
+    assert colourfulness(right) < 1 < colourfulness(left)
