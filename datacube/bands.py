@@ -6,12 +6,18 @@ transfer function at the Nyquist frequency, fixes it.
 """
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from datacube.errors import InvalidInput
 
 PIXEL_MTF_AT_NYQUIST = 2 / math.pi  # sinc(1/2): what integrating over a square pixel alone leaves
+
+CLASSES = "SCL"  # scene classification: comes with the bands of level 2A, holds codes
+CIRRUS = "B10"  # of level 1C; shows no ground, so no cube holds it, but cloud detection reads it
+
+_NAME = re.compile(r"(?<![A-Za-z0-9])(?:B(0?[1-9]|1[0-2]|8A)|(SCL))(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +78,23 @@ def find_bands(names: Iterable[str]) -> tuple[Band, ...]:
             f"no Sentinel-2 band {', '.join(unknown)}; the bands are {', '.join(SENTINEL2)}"
         )
     return tuple(SENTINEL2[name] for name in wanted)
+
+
+def band_in(text: str) -> str | None:
+    """The one band that a text names (`B4`, `T32TPS_B04_10m`, `S2-L2A-SCL`, `red`), or None.
+
+    A text that names two different bands names none.
+    """
+    for band in SENTINEL2.values():
+        if text.strip().lower() == band.common_name:
+            return band.name
+    found = {
+        CLASSES if classes else f"B{number.upper().zfill(2)}"
+        for number, classes in _NAME.findall(text)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def without_band(text: str) -> str:
+    """The text without its band's name, for telling which files belong to one scene."""
+    return _NAME.sub("", text)

@@ -1,0 +1,258 @@
+"""Take scenes into a cube: plan from headers, then read, look at, and commit one by one.
+
+    plan_ingest -> IngestPlan (printable) -> carry_out -> Summary
+
+A scene that cannot be taken in is listed with its reason and does not stop the others; a scene
+that is there already changes nothing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from datacube.bands import CLASSES
+from datacube.catalog import Catalog
+from datacube.cube import CommittedScene, Cube
+from datacube.errors import Conflict, InvalidInput, SrcubeError
+from datacube.ingest_plan import IngestPlan, Target, plan_ingest, plan_scenes
+from datacube.layout import CubeSpec
+from datacube.masks import (
+    DETECTOR_BANDS,
+    MaskSummary,
+    detect_clouds,
+    detector_grid,
+    summarise,
+)
+from datacube.scene import PixelSource, Scene, ScenePixels
+from datacube.shifts import Shift, measure_shift
+from datacube.sources.pixels import ArrayBand, SceneReader
+from datacube.sources.plan import PlannedScene, Refusal
+from datacube.sources.refusals import AssetUnreadable
+from datacube.window import Window
+
+__all__ = ["IngestPlan", "Progress", "Summary", "Target", "carry_out", "plan_ingest", "plan_scenes"]
+
+REFERENCE_CLEAR_PERCENT = 50.0  # a scene less clear is no reference for shifts
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an ingest did."""
+
+    cube_id: str
+    generation: int
+    taken: tuple[Scene, ...]
+    unchanged: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
+    pixel_bytes: int
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """The summary as JSON holds it."""
+        return {
+            "cube": self.cube_id,
+            "generation": self.generation,
+            "taken": [
+                {"id": one.scene_id, "datetime": one.stamp, **one.properties} for one in self.taken
+            ],
+            "already_there": list(self.unchanged),
+            "refused": [vars(refusal) for refusal in self.refusals],
+            "bytes": self.pixel_bytes,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+@dataclass
+class Progress:
+    """How far an ingest is, in bytes of pixels read; `report` is told after every step."""
+
+    total: int
+    report: Callable[["Progress"], None] = field(default=lambda _progress: None)
+    done: int = 0
+    label: str = ""
+
+    def advance(self, count: int, label: str | None = None) -> None:
+        """Count bytes, and say what is being read."""
+        self.done += count
+        self.label = self.label if label is None else label
+        self.report(self)
+
+
+def carry_out(
+    plan: IngestPlan, catalog: Catalog, report: Callable[[Progress], None] = lambda _: None
+) -> Summary:
+    """Take the planned scenes in. A scene that fails is refused; the cube is as without it.
+
+    Raises what the store raises: a full disk or a lost store ends the ingest, and what is
+    committed by then stays.
+    """
+    begun = time.monotonic()
+    if not plan.exists:
+        catalog.create(plan.target.cube_id, plan.spec)
+    run = _Run(plan, catalog.open(plan.target.cube_id), Progress(_planned_bytes(plan), report))
+    for planned, summary in run.looked_at():
+        run.take(planned, summary)
+    return Summary(
+        plan.target.cube_id,
+        run.cube.generation,
+        tuple(run.taken),
+        tuple(run.unchanged),
+        (*plan.refusals, *run.refusals),
+        run.progress.done,
+        time.monotonic() - begun,
+    )
+
+
+class _Run:
+    """One ingest on its way: the cube as it grows, and what became of each scene."""
+
+    def __init__(self, plan: IngestPlan, cube: Cube, progress: Progress) -> None:
+        self.plan = plan
+        self.cube = cube
+        self.progress = progress
+        self.reference = reference_scene(cube)
+        self.taken: list[Scene] = []
+        self.unchanged: list[str] = []
+        self.refusals: list[Refusal] = []
+
+    def looked_at(self) -> list[tuple[PlannedScene, MaskSummary]]:
+        """The scenes and what their masks say, the one to be the reference first, then by time."""
+        found = []
+        for planned in self.plan.scenes:
+            self.progress.advance(0, f"{planned.scene.scene_id}: clouds")
+            try:
+                seen = with_classes(planned, self.plan.spec)
+                with self.plan.reader(seen) as reader:
+                    summary = summarise(reader)
+                if not summary.valid:
+                    raise AssetUnreadable("holds no data on the cube's grid")
+            except SrcubeError as error:
+                self._refuse(planned, error)
+            else:
+                found.append((seen, summary))
+        found.sort(key=lambda one: one[0].scene.datetime)
+        if self.reference is None and found:
+            first = max(found, key=lambda one: _clearness(one[1]))
+            found.sort(key=lambda one: one is not first)
+        return found
+
+    def take(self, planned: PlannedScene, summary: MaskSummary) -> None:
+        """Measure one scene's shift, commit it, and say what became of it."""
+        with self.plan.reader(planned) as reader:
+            self.progress.advance(0, f"{planned.scene.scene_id}: pixels")
+            counting = _Counting(reader, self.progress)
+            try:
+                scene = self._described(planned, summary, reader)
+                before = self.cube.generation
+                self.cube = self.cube.append(scene, counting, replace=self.plan.target.replace)
+            except (InvalidInput, Conflict) as error:
+                self._refuse(planned, error)
+                return
+        if self.cube.generation == before:
+            self.unchanged.append(scene.scene_id)
+        else:
+            self.taken.append(scene)
+        if self.reference is None:
+            self.reference = reference_scene(self.cube)
+
+    def _described(self, planned: PlannedScene, summary: MaskSummary, reader: SceneReader) -> Scene:
+        resampling = {name: how for name, how in reader.methods.items() if how != "none"}
+        properties = {**planned.scene.properties, **summary.properties()}
+        if resampling:
+            properties["srcube:resampling"] = resampling
+        if planned.georeference != "sensor":
+            properties.update(self._shift(planned.scene, summary, reader).properties())
+        return replace(planned.scene, properties=properties)
+
+    def _shift(self, scene: Scene, summary: MaskSummary, reader: SceneReader) -> Shift:
+        known = self.reference
+        if known is None or known.scene.scene_id == scene.scene_id:
+            if _clearness(summary) < REFERENCE_CLEAR_PERCENT:
+                return Shift(scene.scene_id, reason="no scene is clear enough to be a reference")
+            return Shift(scene.scene_id)
+        committed = CommittedPixels(self.cube, known.slot)
+        return measure_shift(committed, reader, reference_id=known.scene.scene_id)
+
+    def _refuse(self, planned: PlannedScene, error: SrcubeError) -> None:
+        self.refusals.append(Refusal(planned.scene.scene_id, str(error), error.code))
+
+
+class CommittedPixels:
+    """A scene of a cube, read as any other source of pixels."""
+
+    def __init__(self, cube: Cube, slot: int) -> None:
+        self.cube = cube
+        self.slot = slot
+        self.grid = cube.grid
+        self.bands = tuple(band.name for band in cube.bands)
+
+    def read(self, window: Window) -> ScenePixels:
+        """The pixels of a window."""
+        classes = self.cube.window_scl(self.slot, window) if self.cube.has_scl else None
+        return ScenePixels(self.cube.window_dn(self.slot, self.bands, window), classes)
+
+
+class _Counting:
+    """A source that reports the bytes that pass; a copy in another process does not."""
+
+    def __init__(self, source: PixelSource, progress: Progress | None) -> None:
+        self._source = source
+        self._progress = progress
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_source": self._source, "_progress": None}
+
+    def read(self, window: Window) -> ScenePixels:
+        pixels = self._source.read(window)
+        if self._progress is not None:
+            classes = 0 if pixels.scl is None else pixels.scl.nbytes
+            self._progress.advance(pixels.dn.nbytes + classes)
+        return pixels
+
+
+def reference_scene(cube: Cube) -> CommittedScene | None:
+    """The scene that others are measured against: the one named so, else the clearest."""
+    for one in cube.scenes:
+        named = one.scene.properties.get("srcube:shift_reference")
+        if named == one.scene.scene_id and "srcube:shift_px" in one.scene.properties:
+            return one
+    clear = [one for one in cube.scenes if _recorded_clearness(one) >= REFERENCE_CLEAR_PERCENT]
+    return max(clear, key=_recorded_clearness, default=None)
+
+
+def with_classes(planned: PlannedScene, spec: CubeSpec) -> PlannedScene:
+    """The scene with a classification from s2cloudless, where it brings none and can have one."""
+    if CLASSES in planned.bands or not spec.with_scl:
+        return planned
+    grid = detector_grid(spec.grid)
+    with SceneReader(planned.bands, DETECTOR_BANDS, grid, with_scl=False) as reader:
+        classes = detect_clouds(reader.read(Window(0, 0, *grid.shape)).dn)
+    properties = {**planned.scene.properties, "srcube:classes_by": f"s2cloudless, {grid.gsd_m:g} m"}
+    return replace(
+        planned,
+        scene=replace(planned.scene, properties=properties),
+        bands={**planned.bands, CLASSES: ArrayBand(classes, grid)},
+    )
+
+
+def _planned_bytes(plan: IngestPlan) -> int:
+    per_pixel = 2 * len(plan.spec.bands) + int(plan.spec.with_scl)
+    return per_pixel * int(np.prod(plan.spec.grid.shape)) * len(plan.scenes)
+
+
+def _clearness(summary: MaskSummary) -> float:
+    """Percent of the grid that is clear; without classes, that has data."""
+    clear = summary.valid if summary.clear is None else summary.clear
+    return 100 * clear / max(summary.pixels, 1)
+
+
+def _recorded_clearness(one: CommittedScene) -> float:
+    known = one.scene.properties
+    value = known.get("srcube:clear_percent", known.get("srcube:valid_percent"))
+    if value is None:
+        cover = one.scene.cloud_cover
+        return 100.0 if cover is None else 100.0 - cover
+    return float(value)
