@@ -81,30 +81,34 @@ class _Places:
         return inside
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Where a frame's pixels lie on the level that suits it, and the window to read there."""
+
+    places: _Places
+    level: int
+    window: Window
+    shape: tuple[int, int]
+
+
 def read_scene(
     cube: Cube, slot: int, bands: tuple[str, ...], frame: Frame, resampling: Resampling
 ) -> Pixels | None:
     """The measurement in a frame, or None where the frame lies outside the cube."""
-    places = _places(frame, cube.grid)
-    level = _level(places.step, len(cube.levels))
-    places, shape = places.on_level(level), cube.levels[level].shape
-    window = places.window(shape)
-    if not (window.height and window.width) or not places.inside(shape).any():
+    look = _look(frame, cube.levels)
+    if look is None:
         return None
-    dn = cube.window_dn(slot, bands, window, level=level)
-    return _resampled(dn, places, window, shape, resampling)
+    dn = cube.window_dn(slot, bands, look.window, level=look.level)
+    return _resampled(dn, look, resampling)
 
 
 def read_classes(cube: Cube, slot: int, frame: Frame) -> Pixels | None:
     """The scene classification in a frame (codes, one band), never interpolated."""
-    places = _places(frame, cube.grid)
-    level = _level(places.step, len(cube.levels))
-    places, shape = places.on_level(level), cube.levels[level].shape
-    window = places.window(shape)
-    if not (window.height and window.width) or not places.inside(shape).any():
+    look = _look(frame, cube.levels)
+    if look is None:
         return None
-    codes = cube.window_scl(slot, window, level=level).astype(np.uint16)[np.newaxis]
-    return _resampled(codes, places, window, shape, "nearest")
+    codes = cube.window_scl(slot, look.window, level=look.level).astype(np.uint16)
+    return _resampled(codes[np.newaxis], look, "nearest")
 
 
 @dataclass(frozen=True)
@@ -124,17 +128,11 @@ def read_product(
     None where the frame lies outside the cube, or is so far out that it would take more than a
     few dozen blocks to draw it.
     """
-    product = layer.product
-    places = _places(frame, product.levels[0])
-    level = _level(places.step, len(product.levels))
-    if places.step > MAX_BLOCK_STEP * product.factor:
+    look = _look(frame, layer.product.levels, furthest=MAX_BLOCK_STEP * layer.product.factor)
+    if look is None:
         return None
-    places, shape = places.on_level(level), product.levels[level].shape
-    window = places.window(shape)
-    if not (window.height and window.width) or not places.inside(shape).any():
-        return None
-    dn, complete = _assembled(layer, slot, window, level)
-    pixels = _resampled(dn, places, window, shape, resampling)
+    dn, complete = _assembled(layer, slot, look.window, look.level)
+    pixels = _resampled(dn, look, resampling)
     return Pixels(pixels.dn, pixels.valid, complete)
 
 
@@ -160,6 +158,19 @@ def _assembled(
             chunk = product.chunk(slot, block, variable=layer.variable, band=band, level=level)
             dn[place, *target.slices] = chunk[source.slices]
     return dn, complete
+
+
+def _look(frame: Frame, levels: tuple[Grid, ...], *, furthest: float = math.inf) -> _Look | None:
+    """Where to look for a frame: None if it lies outside, or is further out than `furthest`."""
+    places = _places(frame, levels[0])
+    if places.step > furthest:
+        return None
+    level = _level(places.step, len(levels))
+    places, shape = places.on_level(level), levels[level].shape
+    window = places.window(shape)
+    if not (window.height and window.width) or not places.inside(shape).any():
+        return None
+    return _Look(places, level, window, shape)
 
 
 def _level(step: float, count: int) -> int:
@@ -200,19 +211,13 @@ def _transformer(source: str, target: str) -> Transformer:
     return held[source, target]
 
 
-def _resampled(
-    dn: NDArray[np.uint16],
-    places: _Places,
-    window: Window,
-    shape: tuple[int, int],
-    resampling: Resampling,
-) -> Pixels:
+def _resampled(dn: NDArray[np.uint16], look: _Look, resampling: Resampling) -> Pixels:
     """Numbers at the frame's pixel centres; no data never mixes into its neighbours."""
-    cols = places.cols - np.float32(window.col + 0.5)
-    rows = places.rows - np.float32(window.row + 0.5)
+    cols = look.places.cols - np.float32(look.window.col + 0.5)
+    rows = look.places.rows - np.float32(look.window.row + 0.5)
     image = np.ascontiguousarray(np.moveaxis(dn, 0, -1))
     empty = (image == 0).all(axis=-1)
-    valid = places.inside(shape)
+    valid = look.places.inside(look.shape)
     if empty.any():
         kept = cv2.remap(
             (~empty).view(np.uint8), cols, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE

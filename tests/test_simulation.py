@@ -9,6 +9,7 @@ from scipy.ndimage import shift as resample
 
 from datacube.bands import SENTINEL2
 from datacube.errors import InvalidInput
+from datacube.scene import dn_from_reflectance
 from datacube.simulation import (
     Landscape,
     Pass,
@@ -19,7 +20,6 @@ from datacube.simulation import (
     plan_season,
     simulate_season,
 )
-from datacube.simulation.exposure import encode
 from datacube.simulation.optics import Psf
 from datacube.simulation.phenology import Parcels
 from datacube.simulation.sky import make_sky
@@ -232,7 +232,7 @@ def test_the_landmark_stands_where_it_is_said_to_stand(land: Landscape, summer: 
 
 def test_numbers_never_wrap_and_zero_is_kept_for_no_data() -> None:
     values = np.array([-5.0, -0.1, 0.0, 0.25, 9.0, np.nan], np.float32)
-    np.testing.assert_array_equal(encode(values), [1, 1, 1000, 3500, 65_535, 0])
+    np.testing.assert_array_equal(dn_from_reflectance(values), [1, 1, 1000, 3500, 65_535, 0])
 
 
 def test_every_band_with_a_spectrum_can_be_acquired_twenty_metre_ones_in_pairs(

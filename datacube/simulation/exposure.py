@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from datacube.bands import Band
+from datacube.scene import dn_from_reflectance
 from datacube.simulation.canvas import FINE_PER_PX
 from datacube.simulation.landscape import Landscape
 from datacube.simulation.optics import Psf, axis_weights, line_spread
@@ -21,13 +22,6 @@ from datacube.simulation.texture import SHADE_ONE, VIGOUR_STEP
 
 TRUTH_FACTOR = 4  # truth pixels are 2.5 m
 STRIP_PX = 16  # 10 m rows painted at a time: 3.4 MB per band in float32 at 8 km
-OFFSET_DN, SCALE_DN = 0.1, 10_000
-
-
-def encode(reflectance: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """DN of reflectance: 1..65535, never 0 and never wrapped; NaN becomes 0, no data."""
-    dn = np.clip(np.rint((reflectance + np.float32(OFFSET_DN)) * SCALE_DN), 1, 65_535)
-    return np.asarray(np.nan_to_num(dn, nan=0), np.uint16)
 
 
 @dataclass(frozen=True)
@@ -150,4 +144,4 @@ def _paint(
         for row, column in list(np.ndindex(fine, fine))[1:]:
             mean += blocks[:, row, :, column]
         mean *= np.float32(1 / fine**2)
-        truth[first : first + len(mean)] = encode(mean[: truth.shape[0] - first])
+        truth[first : first + len(mean)] = dn_from_reflectance(mean[: truth.shape[0] - first])

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from datacube.bands import find_bands
 from datacube.errors import InvalidInput
-from datacube.simulation.exposure import Camera, encode, expose
+from datacube.scene import dn_from_reflectance
+from datacube.simulation.exposure import Camera, expose
 from datacube.simulation.landscape import Landscape, build_landscape
 from datacube.simulation.optics import Psf
 from datacube.simulation.sky import Sky, SkyKind, make_sky
@@ -198,4 +199,4 @@ def _seen(
         rng = np.random.default_rng([over.seed, 4, number])
         noise = rng.standard_normal(light.shape, dtype=np.float32)
         light = light + noise * noise_sigma(light, name)
-    return encode(light)
+    return dn_from_reflectance(light)
