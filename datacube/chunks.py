@@ -56,10 +56,15 @@ def read_chunk(
 ) -> NDArray[Any]:
     """A chunk that a commit has promised; raises Damaged if it is missing or damaged."""
     key = chunk_key(path, index)
+    return decode(read_bytes(storage, key), document, key=key)
+
+
+def read_bytes(storage: Storage, key: str) -> bytes:
+    """The stored bytes of a promised chunk; raises Damaged if it is missing."""
     data = storage.read(key)
     if data is None:
         raise Damaged(f"chunk {key} is recorded as written but missing")
-    return decode(data, document, key=key)
+    return data
 
 
 def split(

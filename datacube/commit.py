@@ -52,6 +52,7 @@ class CommitRecord:
     `generation` counts changes of the measurement, `revision` every replacement of the root;
     `slots` is the length of the time axis, superseded and abandoned slots included; `retired`
     are slots that vacuum has emptied, or is about to: none may be committed any more.
+    `ended` says when a slot was superseded, in seconds since 1970, for vacuum to count from.
     `write_id` is new with every revision, so that no two versions of a root are alike.
     """
 
@@ -63,6 +64,7 @@ class CommitRecord:
     superseded: tuple[int, ...] = ()
     products: tuple[str, ...] = ()
     retired: tuple[int, ...] = ()
+    ended: Mapping[str, float] = field(default_factory=dict)
     write_id: str = ""
 
     @property
@@ -95,6 +97,7 @@ class CommitRecord:
             slots=max(self.slots, slot.slot + 1),
             scenes={**self.scenes, scene_id: slot},
             superseded=self.superseded + ((old.slot,) if old else ()),
+            ended={**self.ended, **({str(old.slot): time.time()} if old else {})},
         )
 
 
@@ -163,7 +166,7 @@ class Root:
         root = self
         for _ in range(ATTEMPTS):
             try:
-                for key, data in root._followers():
+                for key, data in root.followers():
                     _bring_up_to_date(storage, key, data)
             except Conflict:
                 root = type(self).load(storage)
@@ -180,7 +183,8 @@ class Root:
             "consolidated_metadata": consolidated,
         }
 
-    def _followers(self) -> Iterator[tuple[str, bytes]]:
+    def followers(self) -> Iterator[tuple[str, bytes]]:
+        """Keys that follow this root, and what they are to hold."""
         for path, document in self.nodes.items():
             yield f"{path}/{ROOT_KEY}", json.dumps(document).encode()
             if path.endswith("/superseded"):

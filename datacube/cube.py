@@ -73,7 +73,7 @@ class Cube:
     def write_coordinates(self, nodes: Mapping[str, Document]) -> None:
         """Write `y`, `x` and `spatial_ref` of new groups, before `nodes` are published."""
         for path, document in nodes.items():
-            for key, data in _coordinate_chunks(path, document, nodes):
+            for key, data in coordinate_chunks(path, document, nodes):
                 self.storage.write(key, data)
 
     @property
@@ -267,7 +267,7 @@ def grids_of(attributes: Mapping[str, Any]) -> tuple[Grid, ...]:
     )
 
 
-def _coordinate_chunks(path: str, document: Document, nodes: Mapping[str, Document]) -> Chunks:
+def coordinate_chunks(path: str, document: Document, nodes: Mapping[str, Document]) -> Chunks:
     """Chunks of `y`, `x` and `spatial_ref`, which depend on the grid alone."""
     parent, _, name = path.rpartition("/")
     if name not in {"y", "x", "spatial_ref"}:

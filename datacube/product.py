@@ -82,6 +82,28 @@ class Product:
         """Grids, finest first, down to the measured one."""
         return grids_of(self.attributes)
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of what is kept per block: the reflectance, and the planes beside it."""
+        lead, tail = f"{self.path}/", "_blocks"
+        return tuple(
+            path.removeprefix(lead).removesuffix(tail)
+            for path in self.cube.root.nodes
+            if path.startswith(lead) and path.endswith(tail)
+        )
+
+    def block_keys(self, slot: int, block: Block, *, variable: str) -> tuple[str, ...]:
+        """Keys of a block's chunks, in the order in which its digest takes them."""
+        bands = range(len(self.bands)) if variable == "reflectance" else (None,)
+        return tuple(
+            chunk_key(
+                f"{self.path}/{level_name(grid.gsd_m)}/{variable}",
+                (slot, *(() if band is None else (band,)), *block),
+            )
+            for grid in self.levels
+            for band in bands
+        )
+
     def block_window(self, block: Block) -> Window:
         """The block's pixels on the measured grid, clipped to it."""
         row, col = block
@@ -105,15 +127,13 @@ class Product:
             raise InvalidInput(f"need a uint16 block of {expected}, got {dn.dtype} {dn.shape}")
         if self.has_block(slot, block, variable=variable):
             return
+        keys = iter(self.block_keys(slot, block, variable=variable))
         parts: dict[str, bytes] = {}
         for grid, values in zip(self.levels, dn_levels(dn, len(self.levels)), strict=True):
-            path = f"{self.path}/{level_name(grid.gsd_m)}/{variable}"
-            planes = values if values.ndim == 3 else values[np.newaxis]
-            for band, plane in enumerate(planes):
-                lead = (slot, band) if values.ndim == 3 else (slot,)
-                chunk = plane.reshape((1,) * len(lead) + plane.shape)
-                key = chunk_key(path, (*lead, *block))
-                parts[key] = encode(chunk, self.cube.root.nodes[path])
+            document = self.cube.root.nodes[f"{self.path}/{level_name(grid.gsd_m)}/{variable}"]
+            for plane in values.reshape(-1, *values.shape[-2:]):
+                lead = (1,) * (len(document["shape"]) - 2)
+                parts[next(keys)] = encode(plane.reshape(lead + plane.shape), document)
         record = f"{self.path}/{variable}_blocks"
         mark = encode(np.full((1, 1, 1), digest(parts.values())), self.cube.root.nodes[record])
         self._keep(parts, chunk_key(record, (slot, *block)), mark)
