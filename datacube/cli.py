@@ -1,6 +1,12 @@
-"""Commands about cubes."""
+"""Commands about cubes.
+
+Each command's function is a thin shell: it parses options, calls one function of the package
+that does the work, and prints. A new command is a module `datacube/cli_<name>.py`, or one more
+line in `register`.
+"""
 
 import json
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -8,30 +14,30 @@ from rich.console import Console
 from rich.table import Table
 
 from datacube.catalog import Catalog
+from datacube.cli_ingest import ingest
 from datacube.conventions import level_name
 from datacube.cube import Cube
+from datacube.options import DataOption, JsonOption
 from datacube.settings import Settings
 from datacube.storage import open_storage
 
-DataOption = Annotated[
-    str | None,
-    typer.Option("--data", help="Root of the catalog: a folder or s3:// address. [SRCUBE_DATA]"),
-]
+__all__ = ["DataOption", "describe", "register"]
+
+COMMANDS = (ingest,)  # and, where they are made: search, download, composite, export
 
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    app.command()(info)
+    for command in (info, *COMMANDS):
+        app.command()(command)
 
 
 def info(
-    cube_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The cube's id, as `demo` names it.")
-    ],
+    cube_id: Annotated[str, typer.Argument(metavar="CUBE", help="The cube's id.")],
     data: DataOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show what a cube holds: grid, dates, bands, levels and models already run."""
+    """Show what a cube holds: grid, dates, bands, levels, models already run, size on disk."""
     settings = Settings.from_environment(data=data)
     facts = describe(Catalog(open_storage(settings.data)).open(cube_id))
     if as_json:
@@ -51,29 +57,58 @@ def info(
 
 def describe(cube: Cube) -> dict[str, Any]:
     """The facts of a cube as JSON holds them."""
+    products = list(cube.root.commit.products)
     return {
         "title": cube.attributes["title"],
         "notice": cube.attributes["notice"],
+        "level": cube.attributes.get("processing:level"),
+        "georeference": cube.attributes.get("georeference"),
         "crs": cube.grid.crs,
         "transform": list(cube.grid.transform)[:6],
         "shape": list(cube.grid.shape),
         "bands": [band.name for band in cube.bands],
         "levels": [level_name(grid.gsd_m) for grid in cube.levels],
+        "chunks": _chunk_shapes(cube),
         "scene_classification": cube.has_scl,
         "generation": cube.generation,
-        "products": list(cube.root.commit.products),
+        "products": products,
+        "models": [path.removeprefix("sr/") for path in products if path.startswith("sr/")],
+        "bytes": _stored_bytes(cube),
         "scenes": [
             {
                 "id": one.scene.scene_id,
                 "datetime": one.scene.stamp,
                 "cloud_cover": one.scene.cloud_cover,
+                "shift_px": one.scene.properties.get("srcube:shift_px"),
             }
             for one in cube.scenes
         ],
     }
 
 
+def _chunk_shapes(cube: Cube) -> dict[str, list[int]]:
+    """Shape of a chunk of every array over pixels, by its path."""
+    return {
+        path: document["chunk_grid"]["configuration"]["chunk_shape"]
+        for path, document in cube.root.nodes.items()
+        if document["node_type"] == "array"
+        and document["dimension_names"][-1:] == ["x"]
+        and len(document["dimension_names"]) > 1
+    }
+
+
+def _stored_bytes(cube: Cube) -> dict[str, int]:
+    """Size on disk of each top-level group, and of everything."""
+    sizes: Counter[str] = Counter()
+    for entry in cube.storage.entries():
+        group = entry.key.split("/")[0] if "/" in entry.key else "root"
+        sizes[group] += entry.size
+    return {**dict(sorted(sizes.items())), "total": sizes.total()}
+
+
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_text(item)}" for key, item in value.items()) or "none"
     return "" if value is None else str(value)

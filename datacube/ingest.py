@@ -147,7 +147,10 @@ class _Run:
             try:
                 scene = self._described(planned, summary, reader)
                 before = self.cube.generation
-                self.cube = self.cube.append(scene, counting, replace=self.plan.target.replace)
+                target = self.plan.target
+                self.cube = self.cube.append(
+                    scene, counting, replace=target.replace, scheduler=target.scheduler
+                )
             except (InvalidInput, Conflict) as error:
                 self._refuse(planned, error)
                 return

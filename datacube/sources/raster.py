@@ -4,7 +4,7 @@ GDAL would open a thousand formats, some of which name other files or addresses.
 GeoTIFF and JPEG 2000, and what their header announces is checked before anything is decoded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,8 +32,6 @@ MAX_BANDS = 64
 MAX_BLOCK_BYTES = 2**28  # one strip of a whole 10980 x 10980 tile in 16 bits
 DTYPES = frozenset({"uint8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
-Opener = Callable[..., Any]
-
 ENVIRONMENT = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
@@ -45,38 +43,43 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class RasterBand:
-    """One band of a raster file (`index` from 1). `opener` reads a file that is not local."""
+    """One band of a raster file (`index` from 1)."""
 
     path: str
     index: int
     grid: Grid
     calibration: Calibration = field(default_factory=Calibration)
-    opener: Opener | None = None
 
     @contextmanager
     def open(self) -> Iterator[ReadNumbers]:
         """Open the file; reading raises AssetUnreadable where it is damaged."""
-        with open_raster(self.path, self.opener) as dataset:
+        with open_raster(self.path) as dataset:
             yield partial(_read, dataset, self.index, self.path)
 
 
 @contextmanager
-def open_raster(path: str, opener: Opener | None = None) -> Iterator[DatasetReader]:
+def open_raster(path: str) -> Iterator[DatasetReader]:
     """Open a GeoTIFF or JPEG 2000 file whose header is within bounds.
 
     Raises AssetUnreadable for anything else, AssetTooLarge beyond the bounds.
     """
-    try:
-        with rasterio.Env(**ENVIRONMENT):
-            dataset = rasterio.open(path, driver=list(DRIVERS), opener=opener)
-    except (RasterioError, OSError) as error:
-        raise AssetUnreadable(
-            f"{file_name(path)} is no readable GeoTIFF or JPEG 2000 file; "
-            "other formats are not opened, whatever they are named"
-        ) from error
-    with dataset:
+    with _opened(path) as dataset:
         _check_size(dataset, path)
         yield dataset
+
+
+def _opened(path: str) -> DatasetReader:
+    """Try the allowed drivers in turn; a JPEG 2000 file may be a TIFF by its bytes."""
+    for driver in DRIVERS:
+        with rasterio.Env(**ENVIRONMENT):
+            try:
+                return rasterio.open(path, driver=driver)
+            except (RasterioError, OSError):
+                continue
+    raise AssetUnreadable(
+        f"{file_name(path)} is no readable GeoTIFF or JPEG 2000 file; other formats are not "
+        "opened, whatever they are named"
+    )
 
 
 def grid_of(dataset: DatasetReader, path: str) -> Grid:
