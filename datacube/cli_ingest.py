@@ -23,6 +23,7 @@ from datacube.errors import InvalidInput
 from datacube.ingest import Progress, Summary, Target, carry_out, plan_ingest
 from datacube.options import BboxOption, DataOption, JsonOption, parse_bands, parse_bbox
 from datacube.settings import Settings
+from datacube.shifts import SUSPECT_PX
 from datacube.sources.naming import parse_interval
 from datacube.sources.plan import Given
 from datacube.storage import open_storage
@@ -152,4 +153,5 @@ def _shift(properties: Any) -> str:
     shift = properties.get("srcube:shift_px")
     if shift is None:
         return str(properties.get("srcube:shift_unknown", ""))
-    return f"{shift['y']:+.3f}, {shift['x']:+.3f}"
+    suspect = max(abs(shift["y"]), abs(shift["x"])) > SUSPECT_PX
+    return f"{shift['y']:+.3f}, {shift['x']:+.3f}" + (" (check its CRS)" if suspect else "")

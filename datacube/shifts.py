@@ -18,7 +18,8 @@ from datacube.window import Window
 WINDOW_PX = 1024  # what is compared; a hundredth of a pixel needs no more
 LEAST_CLEAR = 0.05  # of the window, in either scene
 BANDS_COMPARED = ("B02", "B03", "B04", "B08")
-MAX_SHIFT_PX = 5.0  # Sentinel-2's early products were off by up to about two pixels
+MAX_SHIFT_PX = 10.0  # a datum mistaken for another is off by about a hundred metres
+SUSPECT_PX = 2.0  # Sentinel-2's own products were never off by more
 
 
 class Readable(PixelSource, Protocol):

@@ -109,9 +109,8 @@ def _open(path: Path) -> Iterator[xr.Dataset]:
     """The file with its axes named time, y and x, numbers as they are stored."""
     if not is_netcdf(path):
         raise AssetUnreadable(f"{path.name} is no NetCDF file")
-    engine = "scipy" if path.open("rb").read(3) == b"CDF" else "h5netcdf"
     try:
-        dataset = xr.open_dataset(path, engine=engine, mask_and_scale=False, decode_coords=False)
+        dataset = xr.open_dataset(path, engine="netcdf4", mask_and_scale=False, decode_coords=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise AssetUnreadable(f"{path.name} is no readable NetCDF file") from error
     with dataset:

@@ -4,6 +4,7 @@ GDAL would open a thousand formats, some of which name other files or addresses.
 GeoTIFF and JPEG 2000, and what their header announces is checked before anything is decoded.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio import DatasetReader
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterWindow
 
 from datacube.errors import InvalidInput
@@ -71,7 +72,9 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
 def _opened(path: str) -> DatasetReader:
     """Try the allowed drivers in turn; a JPEG 2000 file may be a TIFF by its bytes."""
     for driver in DRIVERS:
-        with rasterio.Env(**ENVIRONMENT):
+        with rasterio.Env(**ENVIRONMENT), warnings.catch_warnings():
+            # `grid_of` refuses what has no place; Level-1B pixels have none on purpose.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
             try:
                 return rasterio.open(path, driver=driver)
             except (RasterioError, OSError):
