@@ -18,6 +18,7 @@ from datacube.registration import Registration, estimate_shifts, has_data
 from sr_engine.fusion.closed_form import fuse_closed_form
 from sr_engine.fusion.radiometry import estimate_radiometry
 from sr_engine.fusion.settings import Factor, FusionResult, FusionSettings, Stack
+from sr_engine.fusion.strategies import fuse_by_splats
 
 DEFAULTS = FusionSettings()
 
@@ -48,10 +49,12 @@ def fuse(
     """
     _check(observations, bands, factor, settings)
     prepared = prepare(observations, bands, settings)
+    losses: tuple[float, ...] = ()
     if settings.method == "closed_form":
         reflectance, sigma = fuse_closed_form(prepared.stack, factor, settings)
     else:
-        raise InvalidInput("not yet")
+        reflectance, losses, _ = fuse_by_splats(prepared.stack, factor, settings)
+        sigma = np.zeros_like(reflectance)
     registration = prepared.registration
     unseen = ~has_data(prepared.stack.values).any(axis=0)
     if unseen.any():
@@ -66,6 +69,7 @@ def fuse(
         registration.reasons,
         factor,
         settings,
+        losses,
     )
 
 

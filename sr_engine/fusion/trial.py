@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from datacube.bands import Band, find_bands
-from datacube.simulation.exposure import OFFSET_DN, SCALE_DN, TRUTH_FACTOR, Camera, expose
+from datacube.errors import InvalidInput
+from datacube.scene import reflectance_from_dn
+from datacube.simulation.exposure import TRUTH_FACTOR, Camera, expose
 from datacube.simulation.landscape import Landscape, build_landscape
 from datacube.simulation.optics import Psf
 
@@ -93,8 +95,9 @@ def simulate_trial(plan: TrialPlan, landscape: Landscape | None = None) -> Trial
     if plan.cloud:
         hidden = _clouds(plan)
         observations = np.where(hidden[:, None], np.float32(np.nan), observations)
-    truth = np.zeros(0) if truth_dn is None else truth_dn / SCALE_DN - OFFSET_DN
-    return Trial(observations, shifts, truth.astype(np.float32), bands)
+    if truth_dn is None:
+        raise InvalidInput("need a band to simulate, got none")
+    return Trial(observations, shifts, reflectance_from_dn(truth_dn), bands)
 
 
 def bicubic_mean(observations: Image, factor: int) -> Image:
