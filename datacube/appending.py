@@ -29,7 +29,7 @@ from datacube.window import Window
 PIECE_CHUNKS = 4  # 2048 px a side: 33 MB for four bands, and its levels stay whole chunks
 PIECE_LEVELS = 3
 MAX_THREADS = 8  # each holds a piece and its copies, about 150 MB
-CONNECT_S = 10
+CONNECT_S = 5
 
 Progress = Callable[[int, int], None]
 ChunkDigest = tuple[str, tuple[int, ...], str]  # array, band (if any) with row and column, SHA-256
@@ -251,7 +251,7 @@ def _on_cluster(address: str, parts: list[Delayed], whole: Delayed, report: _Cou
     try:
         with Client(address, timeout=CONNECT_S, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             *pieces, last = client.compute([*parts, whole])
-            for piece in as_completed(pieces):  # type: ignore[no-untyped-call]
+            for piece in as_completed(pieces, loop=client.loop):  # type: ignore[no-untyped-call]
                 if piece.status != "finished":
                     break
                 report()

@@ -199,9 +199,7 @@ class Cube:
             writer.check(pixels, self.grid.shape)
         quick = isinstance(pixels, ScenePixels) and scheduler is None
         with self.storage.exclusive() if quick else nullcontext():
-            root = Root.load(self.storage)
-            if quick:
-                root.sync_children(self.storage)
+            root = self._repaired(locked=quick)
             if scene.scene_id in root.commit.scenes:
                 digest = write_scene(writer, pixels, scheduler=scheduler)
                 if _is_committed(root, scene.scene_id, digest, replace=replace):
@@ -217,6 +215,13 @@ class Cube:
 
             with nullcontext() if quick else self.storage.exclusive():
                 return self.at(amend(self.storage, commit))
+
+    def _repaired(self, *, locked: bool) -> Root:
+        """The newest root, with what follows it brought up to date after a crash."""
+        with nullcontext() if locked else self.storage.exclusive():
+            root = Root.load(self.storage)
+            root.sync_children(self.storage)
+        return root
 
     def slot_writer(self, slot: int | None, scene: Scene) -> SlotWriter:
         """What writes a scene's chunks to a slot; nothing of it is committed."""
