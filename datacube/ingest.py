@@ -135,7 +135,7 @@ class _Run:
                 found.append((seen, summary))
         found.sort(key=lambda one: one[0].scene.datetime)
         if self.reference is None and found:
-            first = max(found, key=lambda one: _clearness(one[1]))
+            first = _best_reference(found)
             found.sort(key=lambda one: one is not first)
         return found
 
@@ -239,6 +239,15 @@ def with_classes(planned: PlannedScene, spec: CubeSpec) -> PlannedScene:
         scene=replace(planned.scene, properties=properties),
         bands={**planned.bands, CLASSES: ArrayBand(classes, grid)},
     )
+
+
+def _best_reference(
+    found: list[tuple[PlannedScene, MaskSummary]],
+) -> tuple[PlannedScene, MaskSummary]:
+    """The clearest, to a percent; of several the one in the middle of them, like most others."""
+    clearest = max(round(_clearness(summary)) for _, summary in found)
+    equals = [one for one in found if round(_clearness(one[1])) == clearest]
+    return equals[len(equals) // 2]
 
 
 def _planned_bytes(plan: IngestPlan) -> int:

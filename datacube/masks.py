@@ -103,7 +103,12 @@ def summarise(scene: Classified) -> MaskSummary:
 
 def pixel_clear_fraction(cube: Cube, window: Window, *, level: int = 0) -> NDArray[np.float32]:
     """Share of the cube's scenes (y, x) in which each pixel is clear; needs classes."""
-    clear = [clear_mask(cube.window_scl(one.slot, window, level=level)) for one in cube.scenes]
+    shape = cube.levels[level].shape
+    rim = window.grown(DILATION_PX).within(shape)
+    rows, cols = Window(window.row - rim.row, window.col - rim.col, *_size(window)).slices
+    clear = [
+        clear_mask(cube.window_scl(one.slot, rim, level=level))[rows, cols] for one in cube.scenes
+    ]
     fraction: NDArray[np.float32] = np.mean(clear, axis=0, dtype=np.float32)
     return fraction
 
@@ -137,6 +142,10 @@ def detect_clouds(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
     cloud = detector.get_cloud_masks(np.nan_to_num(reflectance)[np.newaxis])[0].astype(bool)
     classes = np.where(cloud, CLOUD, UNCLASSIFIED)
     return np.where(empty, NO_CLASS, classes).astype(np.uint8)
+
+
+def _size(window: Window) -> tuple[int, int]:
+    return window.height, window.width
 
 
 def _percent(part: int, whole: int) -> float:

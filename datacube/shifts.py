@@ -19,6 +19,7 @@ WINDOW_PX = 1024  # what is compared; a hundredth of a pixel needs no more
 LEAST_CLEAR = 0.05  # of the window, in either scene
 BANDS_COMPARED = ("B02", "B03", "B04", "B08")
 MAX_SHIFT_PX = 10.0  # a datum mistaken for another is off by about a hundred metres
+LEAST_CORRELATION = 0.6  # with less, another season or haze moves the answer by tenths of a pixel
 SUSPECT_PX = 2.0  # Sentinel-2's own products were never off by more
 
 
@@ -66,7 +67,10 @@ def measure_shift(reference: Readable, scene: Readable, *, reference_id: str) ->
             return Shift(reference_id, reason=f"{whose} is clear in {100 * share:.0f} % only")
     found = estimate_shifts(stack, reference=0, max_shift_px=MAX_SHIFT_PX)
     dy, dx = (float(value) for value in found.shifts_px[1])
-    return Shift(reference_id, dy, dx, float(found.correlation[1]), found.reasons[1])
+    correlation, reason = float(found.correlation[1]), found.reasons[1]
+    if not reason and correlation < LEAST_CORRELATION:
+        reason = f"too unlike the reference: correlation {correlation:.2f}"
+    return Shift(reference_id, dy, dx, correlation, reason)
 
 
 def _clear_reflectance(scene: Readable, bands: list[str], window: Window) -> NDArray[np.float32]:
