@@ -1,5 +1,6 @@
 """Files as an ingest meets them: written by a function, non-square, without symmetry."""
 
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from scipy import ndimage
 
 from datacube import Grid
@@ -52,10 +54,12 @@ def write_tif(
         "width": values.shape[2], "dtype": values.dtype, "crs": at.crs,
         "transform": at.transform, "nodata": 0, **profile,
     }  # fmt: skip
-    with rasterio.open(path, "w", **settings) as file:
-        file.write(values)
-        if names:
-            file.descriptions = tuple(names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some files are to have no place
+        with rasterio.open(path, "w", **settings) as file:
+            file.write(values)
+            if names:
+                file.descriptions = tuple(names)
     return path
 
 
