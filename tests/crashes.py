@@ -68,10 +68,11 @@ def _counting(call: Callable[..., Any], doom: Doom, count: list[int]) -> Callabl
         mine = count[0] == doom.step
         if mine and not doom.after:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = call(*args, **kwargs)
-        if mine:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        try:
+            return call(*args, **kwargs)
+        finally:
+            if mine:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     return counted
 
