@@ -393,7 +393,7 @@ def test_a_truncated_body_is_an_error_and_never_bytes() -> None:
 
 def test_a_silent_server_ends_in_an_error() -> None:
     held = threading.Event()
-    with server(lambda _request: bool(held.wait(10))) as served:  # type: ignore[arg-type,return-value]
+    with server(lambda _request: bool(held.wait(10))) as served:  # type: ignore[arg-type]
         with Fetcher(served.policy, QUICK) as fetcher, pytest.raises(Unreachable, match="attempts"):
             fetcher.get(f"http://{served.origin}/a")
         held.set()

@@ -8,20 +8,25 @@ file is staged first.
 import io
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
 
 from datacube.errors import SrcubeError
-from datacube.sources.raster import ENVIRONMENT, MAX_BANDS, MAX_BLOCK_BYTES, MAX_PIXELS
+from datacube.grid import Grid
+from datacube.sources.raster import ENVIRONMENT, MAX_BANDS, MAX_BLOCK_BYTES, MAX_PIXELS, grid_of
 from datacube.sources.refusals import AssetTooLarge, AssetUnreadable
 from datacube.stac.errors import Unreachable
 from datacube.stac.fetch import Fetcher
 from datacube.stac.hrefs import shown
+from datacube.window import Window
 
 # By their first bytes, whatever the name says; VRT, HDF and the rest are not in the list.
 MAGIC = {
@@ -40,26 +45,51 @@ MAX_STAGED_BYTES = 512 * 1024 * 1024
 NAME = "asset"  # what GDAL sees instead of the address
 
 
-@contextmanager
-def opened(href: str, fetcher: Fetcher) -> Iterator[Any]:
-    """The rasterio dataset of an asset, checked for size; closed when the context ends.
+@dataclass(frozen=True)
+class Raster:
+    """An open asset; reads by window, and says in our words what goes wrong."""
 
-    Raises HrefForbidden, Unreachable, AssetTooLarge or AssetUnreadable, also for what goes
-    wrong while the caller reads inside the context.
+    dataset: Any
+    file: Any
+    href: str
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie; raises CrsMismatch where the file does not say."""
+        return grid_of(self.dataset, self.href.partition("?")[0])
+
+    def read(self, window: Window, *, index: int = 1) -> NDArray[Any]:
+        """One band (y, x) of a window that lies inside.
+
+        Raises what the connection raised, or AssetUnreadable for damaged bytes.
+        """
+        place = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            with rasterio.Env(**ENVIRONMENT):
+                numbers: NDArray[Any] = self.dataset.read(index, window=place)
+        except RasterioError as error:
+            raise _cause(self.file, self.href, error) from error
+        return numbers
+
+
+@contextmanager
+def opened(href: str, fetcher: Fetcher) -> Iterator[Raster]:
+    """The raster of an asset, checked for size; closed when the context ends.
+
+    Raises HrefForbidden, Unreachable, AssetTooLarge or AssetUnreadable.
     """
-    if not fetcher.policy.is_remote(href):
-        path = fetcher.policy.local_path(href)
-        with _local(path, href) as dataset:
-            yield dataset
-    elif href.partition("?")[0].lower().endswith((".jp2", ".j2k")):
-        with tempfile.TemporaryDirectory(prefix="srcube-") as folder:
+    with ExitStack() as stack:
+        file: Any
+        if not fetcher.policy.is_remote(href):
+            file = stack.enter_context(_local(fetcher.policy.local_path(href), href))
+        elif href.partition("?")[0].lower().endswith((".jp2", ".j2k")):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="srcube-"))
             path = Path(folder) / "asset.jp2"
             fetcher.save(href, path, max_bytes=MAX_STAGED_BYTES)
-            with _local(path, href) as dataset:
-                yield dataset
-    else:
-        with RangeFile(href, fetcher) as file, _dataset(file, href, file.head) as dataset:
-            yield dataset
+            file = stack.enter_context(_local(path, href))
+        else:
+            file = stack.enter_context(RangeFile(href, fetcher))
+        yield Raster(stack.enter_context(_dataset(file, href)), file, href)
 
 
 class RangeFile(io.RawIOBase):
@@ -124,18 +154,16 @@ class RangeFile(io.RawIOBase):
         return reply.data[:length]
 
 
-@contextmanager
-def _local(path: Path, href: str) -> Iterator[Any]:
+def _local(path: Path, href: str) -> Any:
     try:
-        file = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         raise AssetUnreadable(f"{shown(href)} cannot be opened: {error.strerror}") from error
-    with file, _dataset(file, href, file.read(MAGIC_BYTES)) as dataset:
-        yield dataset
 
 
-@contextmanager
-def _dataset(file: Any, href: str, head: bytes) -> Iterator[Any]:
+def _dataset(file: Any, href: str) -> Any:
+    file.seek(0)
+    head = file.read(MAGIC_BYTES)
     driver = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
     if driver is None:
         raise AssetUnreadable(f"{shown(href)} is neither a TIFF nor a JPEG 2000 file")
@@ -146,17 +174,24 @@ def _dataset(file: Any, href: str, head: bytes) -> Iterator[Any]:
         return _Unclosed(file)
 
     try:
-        with (
-            rasterio.Env(**ENVIRONMENT),
-            rasterio.open(NAME, opener=opener, driver=driver) as dataset,
-        ):
-            _check_size(dataset, href)
-            yield dataset
+        with rasterio.Env(**ENVIRONMENT):
+            dataset = rasterio.open(NAME, opener=opener, driver=driver)
     except RasterioError as error:
-        cause = getattr(file, "error", None)
-        if cause is not None:
-            raise cause from error
-        raise AssetUnreadable(f"{shown(href)} is damaged or no raster: {error}") from error
+        raise _cause(file, href, error) from error
+    try:
+        _check_size(dataset, href)
+    except AssetTooLarge:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _cause(file: Any, href: str, error: RasterioError) -> SrcubeError:
+    """What really happened: the connection's error where there was one."""
+    found = getattr(file, "error", None)
+    if isinstance(found, SrcubeError):
+        return found
+    return AssetUnreadable(f"{shown(href)} is damaged or no raster: {error}")
 
 
 class _Unclosed:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from datacube.errors import InvalidInput
@@ -45,7 +46,7 @@ class StacCatalog:
 
     def signer(self, fetcher: Fetcher) -> Sign:
         """What turns an href of this catalog into one that can be read."""
-        return TokenSigner(fetcher, self.signing_url) if self.signing_url else _unchanged
+        return TokenSigner(fetcher, self.signing_url) if self.signing_url else unchanged
 
 
 EARTH_SEARCH_DATA = "https://e84-earth-search-sentinel-data.s3.us-west-2.amazonaws.com"
@@ -104,6 +105,9 @@ class TokenSigner:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TokenSigner, (self._fetcher, self._signing_url)
+
     def __call__(self, href: str) -> str:
         """The address with a token that is still good; others are returned as they are."""
         found = BLOB.match(href)
@@ -129,5 +133,6 @@ class TokenSigner:
             raise Unreachable(f"{shown(href)} did not answer with a token") from error
 
 
-def _unchanged(href: str) -> str:
+def unchanged(href: str) -> str:
+    """The href itself: what needs no token."""
     return href

@@ -79,7 +79,10 @@ class Traffic:
 
 
 class Fetcher:
-    """Fetches what `policy` allows; safe to use from several threads."""
+    """Fetches what `policy` allows; safe to use from several threads.
+
+    A pickled one, in another process, makes connections of its own.
+    """
 
     def __init__(
         self, policy: Policy, limits: Limits | None = None, resolve: Resolver | None = None
@@ -87,8 +90,12 @@ class Fetcher:
         self.policy = policy
         self.limits = limits or Limits()
         self.traffic = Traffic()
-        backend = CheckedBackend(policy, resolve or addresses_of)
+        self._resolve = resolve or addresses_of
+        backend = CheckedBackend(policy, self._resolve)
         self._pool = httpcore.ConnectionPool(max_connections=16, network_backend=backend)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fetcher, (self.policy, self.limits, self._resolve)
 
     def __enter__(self) -> Self:
         return self

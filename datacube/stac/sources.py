@@ -3,19 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
-from rasterio.windows import Window as RasterWindow
 
 from datacube.errors import SrcubeError
 from datacube.grid import Grid
 from datacube.radiometry import Calibration
 from datacube.sources.plan import BandSource, PlannedScene, ReadNumbers, Refusal, SourcePlan
-from datacube.sources.raster import grid_of
 from datacube.sources.refusals import CrsMismatch
 from datacube.stac.assets import opened
-from datacube.stac.catalogs import Sign
+from datacube.stac.catalogs import Sign, unchanged
 from datacube.stac.fetch import Fetcher
 from datacube.stac.items import Asset, Item, read_item
 
@@ -38,15 +33,9 @@ class RemoteBand:
 
         Raises CrsMismatch if the file lies elsewhere than its item says.
         """
-        with opened(self.sign(self.href), self.fetcher) as dataset:
-            _check_place(grid_of(dataset, self.href), self.grid, self.href)
-
-            def read(window: Any) -> NDArray[Any]:
-                place = RasterWindow(window.col, window.row, window.width, window.height)
-                numbers: NDArray[Any] = dataset.read(1, window=place)
-                return numbers
-
-            yield read
+        with opened(self.sign(self.href), self.fetcher) as raster:
+            _check_place(raster.grid, self.grid, self.href)
+            yield raster.read
 
 
 def plan_items(
@@ -55,7 +44,7 @@ def plan_items(
     fetcher: Fetcher,
     *,
     base: str = "",
-    sign: Sign = lambda href: href,
+    sign: Sign = unchanged,
 ) -> SourcePlan:
     """A scene for each item that can be read; the others with the reason.
 
@@ -94,8 +83,8 @@ def _check_href(href: str, fetcher: Fetcher) -> None:
 
 
 def _asked_grid(asset: Asset, fetcher: Fetcher, sign: Callable[[str], str]) -> Grid:
-    with opened(sign(asset.href), fetcher) as dataset:
-        return grid_of(dataset, asset.href)
+    with opened(sign(asset.href), fetcher) as raster:
+        return raster.grid
 
 
 def _check_place(found: Grid, stated: Grid, href: str) -> None:
