@@ -83,7 +83,7 @@ def simulate_trial(plan: TrialPlan, landscape: Landscape | None = None) -> Trial
     cameras = [
         Camera.of(band, landscape, plan.psf, (-shift[0], -shift[1]), plan.day_of_year)
         for shift in shifts
-        for band in (_widened(band, plan.psf_scale) for band in bands)
+        for band in (widened(band, plan.psf_scale) for band in bands)
     ]
     grounds, truth_dn = expose(landscape, cameras, len(bands))
     clean = np.stack(grounds).reshape(plan.dates, len(bands), *plan.shape)
@@ -100,6 +100,13 @@ def simulate_trial(plan: TrialPlan, landscape: Landscape | None = None) -> Trial
     return Trial(observations, shifts, reflectance_from_dn(truth_dn), bands)
 
 
+def widened(band: Band, scale: float) -> Band:
+    """`band` with a PSF `scale` times as wide, told by its MTF as the simulation needs it."""
+    sigma = band.psf_sigma_px
+    extra = np.exp(-0.5 * (np.pi * sigma) ** 2 * (scale**2 - 1))
+    return replace(band, mtf_at_nyquist=float(band.mtf_at_nyquist * extra))
+
+
 def bicubic_mean(observations: Image, factor: int) -> Image:
     """What fusion is measured against: the masked temporal mean, enlarged by bicubic."""
     seen = np.isfinite(observations)
@@ -112,13 +119,6 @@ def enlarged(image: Image, factor: int) -> Image:
     """Bicubic interpolation of `image` (band, y, x), pixel centres kept in place."""
     size = (image.shape[2] * factor, image.shape[1] * factor)
     return np.stack([cv2.resize(band, size, interpolation=cv2.INTER_CUBIC) for band in image])
-
-
-def _widened(band: Band, scale: float) -> Band:
-    """`band` with a PSF `scale` times as wide, told by its MTF as the simulation needs it."""
-    sigma = band.psf_sigma_px
-    extra = np.exp(-0.5 * (np.pi * sigma) ** 2 * (scale**2 - 1))
-    return replace(band, mtf_at_nyquist=float(band.mtf_at_nyquist * extra))
 
 
 def _clouds(plan: TrialPlan) -> NDArray[np.bool_]:
