@@ -20,12 +20,12 @@ from server.main import make_app
 hypothesis_settings.register_profile("srcube", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("srcube")
 
-SIZE = DemoSize(shape=(96, 128), dates=2, truth_dates=1)
+SIZE = DemoSize(shape=(240, 300), dates=2, truth_dates=1)  # six blocks
 
 
 @pytest.fixture(scope="session")
 def demo_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Root of a catalog with the collection `simulated`, 96x128 pixels on two dates."""
+    """Root of a catalog with the collection `simulated`, 240x300 pixels on two dates."""
     root = tmp_path_factory.mktemp("catalog")
     build_simulated(Catalog(open_storage(root)), "simulated", size=SIZE)
     return root
