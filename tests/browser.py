@@ -68,7 +68,9 @@ class Visitor:
 
     def open(self) -> None:
         """Open the explorer on the simulated landscape and wait until it is super-resolved."""
-        self.page.goto(f"{self.base_url}/explorer")
+        answer = self.page.goto(f"{self.base_url}/explorer")
+        assert answer is not None
+        assert answer.ok, f"the page answers {answer.status}"
         expect(self.caption("right").locator("strong")).to_be_visible(timeout=PATIENCE_MS)
         if "Simulated" not in self.page.locator(".srcube .notice").inner_text():
             self.choose("Collection", "Simulated")
