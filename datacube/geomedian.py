@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_STEPS = 200
-TOLERANCE = 1e-6  # reflectance: a hundredth of a digital number
+TOLERANCE = 1e-5  # reflectance: a tenth of a digital number
 COINCIDENT = 1e-9  # nearer than this an observation counts as the estimate itself
 
 Spectra = NDArray[np.float64]

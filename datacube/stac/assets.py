@@ -69,6 +69,7 @@ class Raster:
                 numbers: NDArray[Any] = self.dataset.read(index, window=place)
         except RasterioError as error:
             raise _cause(self.file, self.href, error) from error
+        _refuse_error(self.file)
         return numbers
 
 
@@ -129,14 +130,19 @@ class RangeFile(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """Bytes from here on, in one request unless they are held already."""
+        """Bytes from here on, in one request unless they are held already.
+
+        An error cannot pass through GDAL: it is kept, and nothing more is given.
+        """
         length = max(self.size - self._at, 0)
         length = length if size < 0 else min(size, length)
+        if not length or self.error:
+            return b""
         try:
             data = self._bytes(self._at, length)
         except SrcubeError as error:
             self.error = error
-            raise
+            return b""
         self._at += len(data)
         return data
 
@@ -179,8 +185,9 @@ def _dataset(file: Any, href: str) -> Any:
     except RasterioError as error:
         raise _cause(file, href, error) from error
     try:
+        _refuse_error(file)
         _check_size(dataset, href)
-    except AssetTooLarge:
+    except SrcubeError:
         dataset.close()
         raise
     return dataset
@@ -192,6 +199,13 @@ def _cause(file: Any, href: str, error: RasterioError) -> SrcubeError:
     if isinstance(found, SrcubeError):
         return found
     return AssetUnreadable(f"{shown(href)} is damaged or no raster: {error}")
+
+
+def _refuse_error(file: Any) -> None:
+    """Raise what happened to the connection, whatever GDAL made of the bytes it got."""
+    found = getattr(file, "error", None)
+    if isinstance(found, SrcubeError):
+        raise found
 
 
 class _Unclosed:
