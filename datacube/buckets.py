@@ -4,6 +4,7 @@ A store may apply a write whose acknowledgement is lost on the way. `publish` th
 back after every failure: what it finds decides whether the commit has happened.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
@@ -147,7 +148,9 @@ class ObjectStorage:
 
 
 def _open(url: str) -> Any:
-    return from_url(url, client_options=CLIENT, retry_config=RETRY)  # type: ignore[call-overload]
+    # Options given here hide the environment's, so the one that tests and MinIO need is repeated.
+    options = {**CLIENT, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"}
+    return from_url(url, client_options=options, retry_config=RETRY)  # type: ignore[call-overload]
 
 
 def _unavailable(url: str, error: BaseError) -> Unavailable:
