@@ -133,7 +133,7 @@ def test_a_damaged_file_is_refused_and_the_others_go_in(tmp_path: Path) -> None:
     cube, summary = taken(tmp_path / "out", tmp_path / "in")
     assert [one.scene.datetime.day for one in cube.scenes] == [3, 9]
     assert {refusal.name[-13:-7]: refusal.code for refusal in summary.refusals} == {
-        "40606T": "AssetUnreadable", "40607T": "AssetUnreadable",
+        "240606": "AssetUnreadable", "240607": "AssetUnreadable",
     }  # fmt: skip
     assert "truncated or damaged" in summary.refusals[-1].reason
     assert not list((tmp_path / "out/field.zarr/measurement").rglob("c/2/*"))
