@@ -86,7 +86,7 @@ def read_item(item: Item, bands: Iterable[str], base: str = "") -> StacScene:
     _check(item)
     properties = item["properties"]
     scene = Scene(scene_id_of(item["id"]), moment_of(item), _kept(properties))
-    level = "L1C" if re.search("L1C|MSI1C|l1c", _level_text(item)) else "L2A"
+    level = _level(item)
     return StacScene(scene, item_assets(item, bands, base), _bbox(item), level, item)
 
 
@@ -195,10 +195,19 @@ def _bbox(item: Item) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def _level_text(item: Item) -> str:
+def _level(item: Item) -> str:
+    """Processing level, from what says it, or from the classification that only L2A has."""
     names = ("processing:level", "s2:product_type", "sentinel2:product_type", "product:type")
     said = [str(item["properties"].get(name, "")) for name in names]
-    return " ".join([*said, str(item.get("collection", ""))])
+    text = " ".join([*said, str(item.get("collection", "")), item["id"]]).upper()
+    levels = {level for level in ("L1C", "L2A") if level in text or f"MSI{level[1:]}" in text}
+    if len(levels) != 1 and not any(
+        band_of(key, asset) == CLASSES for key, asset in item["assets"].items()
+    ):
+        raise ItemRejected(
+            f"/properties/processing:level: {_named(item)} does not say whether it is L1C or L2A"
+        )
+    return levels.pop() if len(levels) == 1 else "L2A"
 
 
 def _grid(item: Item, asset: Item) -> Grid | None:

@@ -98,6 +98,8 @@ def _declared(asset: Mapping[str, Any]) -> tuple[float | None, float | None, flo
     if scale is not None and not 0 < scale < 1:
         raise RadiometryUnknown(f"need a scale between 0 and 1, got {scale}; {WAY_OUT}")
     no_data = stated("nodata")
+    if offset is not None and not np.isfinite(offset):
+        raise RadiometryUnknown(f"need a finite offset, got {offset}; {WAY_OUT}")
     return scale, offset, 0.0 if no_data is None else no_data
 
 
@@ -109,6 +111,8 @@ def _applied(properties: Mapping[str, Any]) -> bool | None:
 
 
 def _number(value: Any) -> float:
+    if value == "nan":  # as JSON has to write it; only a no-data number can be that
+        return float("nan")
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise RadiometryUnknown(f"need a finite number for scale and offset, got {value!r}")
     return float(value)
