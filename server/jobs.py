@@ -108,17 +108,11 @@ class JobService:
             self._worker.join()
 
     def plan(self, cube: Cube, model: Model, slot: int, window: Window) -> Order:
-        """Which blocks a view has and lacks; raises TooLarge beyond the operator's limit."""
+        """Which blocks a view has and lacks; nothing is computed or refused yet."""
         path = product_spec(cube, model).path
         there = path in cube.root.commit.products
         product = Product.open(cube, path) if there else None
-        plan = plan_blocks(product, slot, window)
-        if len(plan.blocks) > self._settings.limit_blocks:
-            raise TooLarge(
-                f"the view has {len(plan.blocks)} blocks, at most {self._settings.limit_blocks} "
-                "may be super-resolved at once; zoom in or ask for a smaller bbox"
-            )
-        return Order(cube, model, plan)
+        return Order(cube, model, plan_blocks(product, slot, window))
 
     def estimate_s(self, order: Order) -> float:
         """Seconds the missing blocks will take, from those computed before."""
@@ -126,7 +120,13 @@ class JobService:
         return each * len(order.plan.missing)
 
     def submit(self, order: Order) -> Job:
-        """Queue an order; raises TooMany when as many jobs as allowed are under way."""
+        """Queue an order; raises TooLarge or TooMany beyond what the operator allows."""
+        count = len(order.plan.blocks)
+        if count > self._settings.limit_blocks:
+            raise TooLarge(
+                f"the view has {count} blocks, at most {self._settings.limit_blocks} may be "
+                "super-resolved at once; zoom in or ask for a smaller bbox"
+            )
         job = Job(order, self.estimate_s(order))
         with self._lock:
             active = sum(each.status not in ENDED for each in self._jobs.values())

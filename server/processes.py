@@ -84,7 +84,10 @@ def execute(services: Services_, body: Execution, response: Response) -> Documen
 
 @router.get("/collections/{cube_id}/layers/sr/plan")
 def plan(services: Services_, cube_id: str, query: Annotated[PlanQuery, Query()]) -> Document:
-    """How many blocks a view has, how many are computed, and how long the rest would take."""
+    """How many blocks a view has, how many are computed, and how long the rest would take.
+
+    A view beyond the limit is planned too (its `total` says so), but would not be executed.
+    """
     asked = query.model_dump(by_alias=True) | {"collection": cube_id, "bbox": query.edges()}
     inputs = ViewInputs.model_validate(asked)
     order = _order(services, inputs)

@@ -175,6 +175,9 @@ def test_a_job_can_be_cancelled(url: str) -> None:
 def test_too_large_a_view_is_refused_with_the_limit(cube: Cube, tmp_path: Path) -> None:
     assert cube.scenes
     with serving(Settings(data=str(tmp_path), port=0, limit_blocks=11)) as url:
+        query = {"bbox": ",".join(map(str, whole_view(url)))}
+        plan = httpx.get(url + "/collections/field/layers/sr/plan", params=query).json()
+        assert plan["total"] > plan["limit_blocks"] == 11
         answer = start(url, whole_view(url))
         assert answer.status_code == 413
         assert answer.json()["code"] == "ViewportTooLarge"
