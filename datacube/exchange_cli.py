@@ -28,7 +28,7 @@ from datacube.stac.fetch import Fetcher
 from datacube.stac.items import Item, moment_of
 from datacube.stac.search import Found, Query, parse_bbox
 from datacube.stac.search import search as ask
-from datacube.stac.sources import plan_items
+from datacube.stac.sources import nothing_found, plan_search
 from datacube.storage import open_storage
 
 BboxOption = Annotated[str, typer.Option("--bbox", metavar="W,S,E,N", help="Area in degrees.")]
@@ -88,7 +88,7 @@ def search(
     for refusal in found.refusals:
         typer.echo(f"refused {refusal.name}: {refusal.reason}", err=True)
     if not (found.items or as_json):
-        raise NotFound(_nothing(catalog, query))
+        raise NotFound(nothing_found(catalog, query))
 
 
 def download(  # noqa: PLR0913 (options of a command)
@@ -117,17 +117,9 @@ def download(  # noqa: PLR0913 (options of a command)
     if basemap and "://" not in basemap:
         policy = policy.below(Path(basemap).expanduser().parent)
     with Fetcher(policy) as fetcher:
-        found = ask(catalog, query, fetcher)
-        if not found.items:
-            raise NotFound(_nothing(catalog, query))
-        with_classes = dict.fromkeys((*names, CLASSES))
-        sign = catalog.signer(fetcher)
-        plan = plan_download(
-            plan_items(found.items, tuple(with_classes), fetcher, sign=sign),
-            query.bbox,
-            tuple(with_classes),
-            min_scenes=min_scenes,
-        )
+        with_classes = tuple(dict.fromkeys((*names, CLASSES)))
+        found = plan_search(catalog, query, with_classes, fetcher)
+        plan = plan_download(found, query.bbox, with_classes, min_scenes=min_scenes)
         done = carry_out(plan, output_dir, {"SRCUBE_CATALOG": catalog.url})
         if basemap:
             write_basemap(basemap, plan.grid, output_dir / "basemap.tif", fetcher)
@@ -210,11 +202,3 @@ def _row(item: Item) -> tuple[str, str, str, str]:
     text = f"{cover:.1f}" if isinstance(cover, int | float) else "?"
     moment = moment_of(item).strftime("%Y-%m-%d %H:%M:%S")
     return moment, str(item["id"]), text, str(properties.get("platform", "?"))
-
-
-def _nothing(catalog: StacCatalog, query: Query) -> str:
-    cloud = "" if query.max_cloud is None else f" with at most {query.max_cloud:g} % cloud"
-    return (
-        f"{catalog.name} has no scene of {list(query.bbox)} from {query.interval.start:%Y-%m-%d} "
-        f"to {query.interval.end:%Y-%m-%d}{cloud}; ask for a longer time or allow more cloud"
-    )

@@ -227,7 +227,7 @@ def _write_netcdf(layer: Layer, scenes: list[CommittedScene], out: Path) -> Path
     rows, cols = layer.window.scaled(layer.factor).slices
     wanted = {one.slot for one in scenes}
     times = [index for index, one in enumerate(layer.cube.scenes) if one.slot in wanted]
-    dataset = whole.isel(time=times, y=rows, x=cols)
+    dataset = _by_band(whole.isel(time=times, y=rows, x=cols), layer.bands)
     facts = [provenance(layer, one) for one in scenes]
     dataset.attrs = {
         "Conventions": "CF-1.11",
@@ -236,21 +236,37 @@ def _write_netcdf(layer: Layer, scenes: list[CommittedScene], out: Path) -> Path
         "history": "; ".join(_sentence(layer, one) for one in scenes),
         "srcube_provenance": json.dumps(facts, sort_keys=True),
     }
-    dataset["reflectance"].attrs.pop("bands", None)
+    placed = {"zlib": True, "grid_mapping": "spatial_ref"}
     numbers = {"dtype": "uint16", "scale_factor": SCALE_FACTOR, "add_offset": ADD_OFFSET,
-               "_FillValue": NO_DATA_DN, "zlib": True, "grid_mapping": "spatial_ref"}  # fmt: skip
-    for variable in dataset.variables.values():
-        variable.encoding = {}
-        variable.attrs.pop("grid_mapping", None)
-        variable.attrs.pop("coordinates", None)
+               "_FillValue": NO_DATA_DN, **placed}  # fmt: skip
+    encoding = dict.fromkeys(layer.bands, numbers) | (
+        {CLASSES: {"dtype": "uint8", **placed}} if CLASSES in dataset else {}
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     try:
-        dataset.to_netcdf(partial, engine="h5netcdf", encoding={"reflectance": numbers})
+        dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     return out
+
+
+def _by_band(dataset: xr.Dataset, bands: tuple[str, ...]) -> xr.Dataset:
+    """One variable for each band, as most programs that read NetCDF expect it."""
+    planes = {name: dataset["reflectance"].sel(band=name, drop=True) for name in bands}
+    if "scl" in dataset:
+        planes[CLASSES] = dataset["scl"]
+    found = xr.Dataset(planes)
+    if "scene_id" in dataset:
+        found["scene_id"] = dataset["scene_id"].astype(str)
+    for name, variable in found.variables.items():
+        variable.encoding = {}
+        for key in ("grid_mapping", "coordinates", "bands"):
+            variable.attrs.pop(key, None)
+        if name in bands:
+            variable.attrs |= {"long_name": f"reflectance, {name}", "units": "1"}
+    return found
 
 
 def _sentence(layer: Layer, one: CommittedScene) -> str:

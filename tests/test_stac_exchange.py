@@ -11,7 +11,7 @@ import rasterio
 import typer
 from typer.testing import CliRunner
 
-from datacube import Catalog, Window, exchange_cli, open_storage
+from datacube import Catalog, ScenePixels, Window, exchange_cli, open_storage
 from datacube.errors import InvalidInput
 from datacube.ingest import Target, carry_out, plan_scenes
 from datacube.sources.naming import Interval, parse_interval
@@ -27,7 +27,8 @@ from datacube.stac.errors import HrefForbidden, Unreachable
 from datacube.stac.fetch import Fetcher, Limits
 from datacube.stac.hrefs import Policy
 from datacube.stac.search import Query, search
-from datacube.stac.sources import plan_items
+from datacube.stac.sources import plan_item_file, plan_items
+from tests.scenes import new_cube, pixels, scene
 from tests.stac_server import (
     BANDS,
     BBOX,
@@ -189,8 +190,8 @@ def test_what_was_downloaded_can_be_taken_in_again(
     assert not source.refusals
     assert [one.scene.stamp for one in source.scenes] == [one.time for one in OVERPASSES[:3]]
     with SceneReader(source.scenes[1].bands, BANDS, plan.grid, with_scl=True) as reader:
-        pixels = reader.read(Window(0, 0, *plan.grid.shape))
-    np.testing.assert_array_equal(pixels.dn, truth(plan.grid, 1) + 1000)
+        read = reader.read(Window(0, 0, *plan.grid.shape))
+    np.testing.assert_array_equal(read.dn, truth(plan.grid, 1) + 1000)
 
 
 def test_an_api_is_a_source_for_ingest(
@@ -210,6 +211,24 @@ def test_an_api_is_a_source_for_ingest(
     there = dn != 0
     assert 0.2 < there.mean() < 0.9
     np.testing.assert_array_equal(dn[there], expected[there])
+
+
+def test_a_file_of_items_is_a_source_of_local_rasters(server: StacServer) -> None:
+    local = json.loads(json.dumps(server.items).replace("{url}/files/", "./"))
+    path = server.folder / "items.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": local}))
+    with Fetcher(Policy()) as fetcher:
+        forbidden = plan_item_file(path, BANDS, fetcher)
+        assert {one.code for one in forbidden.refusals} == {"HrefForbidden"}
+        assert not forbidden.scenes
+    with Fetcher(Policy().below(server.folder)) as fetcher:
+        plan = plan_item_file(path, (*BANDS, "SCL"), fetcher)
+        assert len(plan.scenes) == 8
+        with SceneReader(plan.scenes[2].bands, BANDS, WEST, with_scl=True) as reader:
+            read = reader.read(Window(70, 33, 40, 60))
+    path.unlink()
+    np.testing.assert_array_equal(read.dn, truth(WEST, 1)[:, 70:110, 33:93] + 1000)
+    assert not server.log
 
 
 def test_a_hostile_href_is_refused_and_the_rest_is_read(
@@ -365,3 +384,30 @@ def test_an_api_that_is_none_is_unreachable(server: StacServer) -> None:
             with pytest.raises(Unreachable):
                 search(catalog, query(), fetcher)
             (server.folder / name).unlink()
+
+
+def test_commands_make_composites_and_export_them(tmp_path: Path) -> None:
+    cube = new_cube(tmp_path, (40, 31))
+    for day in (3, 9):
+        clear = np.full((40, 31), 4, np.uint8)
+        cube = cube.append(scene(day), ScenePixels(pixels(day, (40, 31)).dn, clear))
+    data = ("--data", str(tmp_path))
+    status, text, failure = run("composite", "field", "--method", "geomedian", *data)
+    assert (status, failure) == (0, "")
+    assert "field-month-geomedian: 1 composites" in text
+    out = tmp_path / "out.tif"
+    status, text, failure = run("export", "field-month-geomedian", str(out), *data)
+    assert (status, text.strip()) == (0, str(out))
+    with rasterio.open(out) as file:
+        assert "Composite" in file.tags()["TIFFTAG_IMAGEDESCRIPTION"]
+    for words, reason in (
+        (("composite", "none"), "none"),
+        (("composite", "field", "--period", "week"), "week"),
+        (("export", "field", str(out), "--product", "sr/none"), "sr/none"),
+        (("export", "field", str(out), "--format", "gif"), "gif"),
+        (("export", "field", str(out), "--bbox", "1,2,3"), "bbox"),
+    ):
+        status, _, failure = run(*words, *data)
+        assert status == 1
+        assert reason in failure
+        assert "\n" not in failure

@@ -180,11 +180,11 @@ def test_of_several_assets_the_bands_own_pixels_are_taken() -> None:
 def test_a_grid_is_taken_from_the_item_only_if_all_of_it_is_stated() -> None:
     place = {"proj:transform": [10, 0, 600_000, 0, -10, 5_200_020], "proj:shape": [10980, 10970]}
     stated = read_item(item({**NEW, "proj:code": "EPSG:32632"}, place), ("B04",)).assets["B04"]
-    assert stated.grid is not None
+    assert stated.grid
     assert stated.grid.bounds == (600_000, 5_090_220, 709_700, 5_200_020)
     older = read_item(item({**NEW, "proj:epsg": 32632}, place), ("B04",)).assets["B04"]
     assert older.grid == stated.grid
-    assert read_item(item(NEW, place), ("B04",)).assets["B04"].grid is None
+    assert not read_item(item(NEW, place), ("B04",)).assets["B04"].grid
     rotated = {**place, "proj:transform": [10, 1, 600_000, 1, -10, 5_200_020]}
     with pytest.raises(CrsMismatch, match="north-up"):
         read_item(item({**NEW, "proj:code": "EPSG:32632"}, rotated), ("B04",))
@@ -237,6 +237,13 @@ def test_a_broken_item_is_rejected_with_a_pointer(path: str, value: Any, pointer
 def test_a_missing_band_is_named_with_those_there_are() -> None:
     with pytest.raises(BandMissing, match=r"B08.*it has B04"):
         read_item(item(NEW), ("B04", "B08"))
+
+
+def test_classes_come_where_there_are_some() -> None:
+    assert set(read_item(item(NEW), ("B04", "SCL")).assets) == {"B04"}
+    found = item(NEW)
+    found["assets"]["scl"] = {"href": "./SCL.tif", "type": TIFF}
+    assert set(read_item(found, ("B04", "SCL")).assets) == {"B04", "SCL"}
 
 
 def test_an_item_of_no_level_is_rejected() -> None:

@@ -92,7 +92,8 @@ def plan_download(
     reference = max(grids, key=lambda grid: sum(one.crs == grid.crs for one in grids))
     near = [grid for grid in grids if touches(reference, grid)]
     grid = place_cube(reference, near, gsd_m=None, bbox=bbox)
-    return DownloadPlan(grid, names, CLASSES in bands, tuple(passes), found.refusals)
+    with_scl = CLASSES in bands and all(CLASSES in one.bands for one in found.scenes)
+    return DownloadPlan(grid, names, with_scl, tuple(passes), found.refusals)
 
 
 def download(plan: DownloadPlan, folder: Path, tags: dict[str, str]) -> Downloaded:

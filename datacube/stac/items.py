@@ -78,7 +78,7 @@ class StacScene:
 
 
 def read_item(item: Item, bands: Iterable[str], base: str = "") -> StacScene:
-    """Check an item and find its `bands` (and `SCL`, where asked for by that name).
+    """Check an item and find its `bands`; of `SCL`, if asked for, only where there is one.
 
     `base` is the address or path that relative hrefs start from. Raises ItemRejected with a
     JSON pointer, BandMissing or RadiometryUnknown.
@@ -100,7 +100,7 @@ def item_assets(item: Item, bands: Iterable[str], base: str = "") -> dict[str, A
         name = band_of(key, asset)
         if name:
             found.setdefault(name, []).append((key, asset))
-    wanted = list(bands)
+    wanted = [name for name in bands if name != CLASSES or name in found]
     missing = [name for name in wanted if name not in found]
     if missing:
         raise BandMissing(

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from datacube.errors import SrcubeError
+from datacube.errors import NotFound, SrcubeError
 from datacube.grid import Grid
 from datacube.radiometry import Calibration
 from datacube.sources.plan import BandSource, PlannedScene, ReadNumbers, Refusal, SourcePlan
 from datacube.sources.refusals import CrsMismatch
 from datacube.stac.assets import opened
-from datacube.stac.catalogs import Sign, unchanged
+from datacube.stac.catalogs import Sign, StacCatalog, unchanged
 from datacube.stac.fetch import Fetcher
-from datacube.stac.items import Asset, Item, read_item
+from datacube.stac.items import Asset, Item, load_items, read_item
+from datacube.stac.search import Query, search
 
 SAME_PX = 0.01  # how far the file's corner may lie from where the item says
 
@@ -60,6 +62,35 @@ def plan_items(
             name = str(item.get("id", "item")) if isinstance(item, dict) else "item"
             refusals.append(Refusal(name[:128], str(error), error.code))
     return SourcePlan(tuple(scenes), tuple(refusals))
+
+
+def plan_item_file(path: Path, bands: Sequence[str], fetcher: Fetcher) -> SourcePlan:
+    """The scenes of a JSON file with one STAC item, or a collection of them.
+
+    Relative hrefs start at the file's folder, which the fetcher's policy must allow to be read.
+    Raises ItemRejected for a file that holds neither.
+    """
+    return plan_items(load_items(path), bands, fetcher, base=str(path.parent))
+
+
+def plan_search(
+    catalog: StacCatalog, query: Query, bands: Sequence[str], fetcher: Fetcher
+) -> SourcePlan:
+    """The scenes that a STAC API has; raises Unreachable, or NotFound where it has none."""
+    found = search(catalog, query, fetcher)
+    if not found.items:
+        raise NotFound(nothing_found(catalog, query))
+    plan = plan_items(found.items, bands, fetcher, sign=catalog.signer(fetcher))
+    return SourcePlan(refusals=found.refusals) + plan
+
+
+def nothing_found(catalog: StacCatalog, query: Query) -> str:
+    """One line that says what was looked for."""
+    cloud = "" if query.max_cloud is None else f" with at most {query.max_cloud:g} % cloud"
+    return (
+        f"{catalog.name} has no scene of {list(query.bbox)} from {query.interval.start:%Y-%m-%d} "
+        f"to {query.interval.end:%Y-%m-%d}{cloud}; ask for a longer time or allow more cloud"
+    )
 
 
 def _planned(
