@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -174,7 +174,9 @@ class Root:
                 return
 
     def _document(self) -> Document:
-        attributes = {_CHECKSUM: _BLANK, **self.attributes, "commit": asdict(self.commit)}
+        scenes = {name: vars(slot) for name, slot in self.commit.scenes.items()}
+        commit = {**vars(self.commit), "scenes": scenes}
+        attributes = {_CHECKSUM: _BLANK, **self.attributes, "commit": commit}
         consolidated = {"kind": "inline", "must_understand": False, "metadata": dict(self.nodes)}
         return {
             "zarr_format": 3,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from datacube import Cube, Window, open_storage
+from datacube import Cube, Window, open_storage, storage
 from datacube.appending import write_scene
 from datacube.conventions import CONVENTIONS
 from datacube.errors import Conflict, Damaged, InvalidInput, NotFound
@@ -106,6 +106,27 @@ def test_a_reader_stays_on_its_generation(tmp_path: Path) -> None:
     cube.append(scene(20), pixels(20))
     assert cube.dataset().sizes["time"] == 3
     assert Cube.open(cube.storage).dataset().sizes["time"] == 4
+
+
+def test_a_cube_that_another_writer_holds_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cube = new_cube(tmp_path)
+    monkeypatch.setattr(storage, "LOCK_WAIT_S", 0.1)
+    with cube.storage.exclusive(), pytest.raises(Conflict, match="busy"):
+        cube.append(scene(1), pixels(1))
+    assert len(cube.append(scene(1), pixels(1)).scenes) == 1
+
+
+def test_a_root_document_with_one_digit_changed_is_damage(tmp_path: Path) -> None:
+    cube = filled_cube(tmp_path)
+    root = tmp_path / "field.zarr/zarr.json"
+    text = root.read_text()
+    root.write_text(text.replace("600010.0", "600011.0", 1))
+    with pytest.raises(Damaged, match="checksum"):
+        Cube.open(cube.storage)
+    root.write_text(text)
+    assert Cube.open(cube.storage).grid == cube.grid
 
 
 def test_chunks_without_a_commit_are_invisible(tmp_path: Path) -> None:

@@ -132,6 +132,38 @@ def test_a_cluster_finishes_the_scene_though_a_worker_is_killed(tmp_path: Path) 
     assert verify(open_tiny(tmp_path / "cubes")).is_sound
 
 
+@pytest.mark.long
+def test_a_scheduler_that_dies_is_an_error_and_no_commit(tmp_path: Path) -> None:
+    cube = tiny_cube(tmp_path / "cubes", shape=TALL, chunk_px=32)
+    seen = tmp_path / "readers"
+    seen.mkdir()
+    address = "tcp://127.0.0.1:18786"
+    parts = (
+        ("scheduler", "--host", "127.0.0.1", "--port", "18786", "--no-dashboard"),
+        ("worker", address, "--no-dashboard", "--death-timeout", "5"),
+    )
+    crowd = [
+        subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{name}", *options])
+        for name, *options in parts
+    ]
+
+    def kill_while_reading() -> None:
+        while not list(seen.iterdir()):
+            time.sleep(0.05)
+        crowd[0].kill()
+
+    threading.Thread(target=kill_while_reading, daemon=True).start()
+    time.sleep(8)  # both have started by then
+    try:
+        with pytest.raises(Unavailable, match="cluster"):
+            cube.append(scene(1), Slow(tiny_pixels(3, TALL), seen), scheduler=address)
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait()
+    assert open_tiny(tmp_path / "cubes").scenes == ()
+
+
 FULL_SCENE = """
 import resource, sys
 from datetime import UTC, datetime
