@@ -10,6 +10,8 @@ import typer
 from fastapi import FastAPI
 
 import datacube.cli
+import datacube.exchange_cli
+import datacube.store_cli
 import server.cli
 from datacube.benchmark import Figures
 from datacube.errors import InvalidInput, SrcubeError
@@ -48,6 +50,8 @@ def _demo_figures(data: Path | None) -> Figures:
 
 
 datacube.cli.register(app)
+datacube.exchange_cli.register(app)
+datacube.store_cli.register(app)
 server.cli.register(app, make_app)
 server.cli.register_bench(app, {"demo": _demo_figures})
 
