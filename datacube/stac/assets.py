@@ -7,6 +7,7 @@ file is staged first.
 
 import io
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from datacube.errors import SrcubeError
@@ -180,7 +181,8 @@ def _dataset(file: Any, href: str) -> Any:
         return _Unclosed(file)
 
     try:
-        with rasterio.Env(**ENVIRONMENT):
+        with rasterio.Env(**ENVIRONMENT), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` refuses those
             dataset = rasterio.open(NAME, opener=opener, driver=driver)
     except RasterioError as error:
         raise _cause(file, href, error) from error
