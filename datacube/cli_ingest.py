@@ -20,7 +20,8 @@ from rich.table import Table
 
 from datacube.catalog import Catalog
 from datacube.errors import InvalidInput
-from datacube.ingest import Progress, Summary, Target, carry_out, plan_ingest
+from datacube.ingest import Progress, Summary, Target, carry_out, plan_scenes
+from datacube.intake import Access, Intake
 from datacube.options import BboxOption, DataOption, JsonOption, parse_bands, parse_bbox
 from datacube.settings import Settings
 from datacube.shifts import SUSPECT_PX
@@ -31,10 +32,11 @@ from datacube.storage import open_storage
 
 def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="SAFE folder or zip, GeoTIFF or JPEG 2000 files or a folder of them, NetCDF.",
+            help="SAFE folder or zip, GeoTIFF or JPEG 2000 files or a folder of them, NetCDF, "
+            "a file of STAC items, or a STAC API by name or address.",
         ),
     ],
     cube: Annotated[str, typer.Option("--cube", help="Id of the cube, made if it is not there.")],
@@ -62,6 +64,19 @@ def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
     replace: Annotated[
         bool, typer.Option("--replace", help="Let a scene take the place of one of its id.")
     ] = False,
+    collection: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of a STAC API: another collection.")
+    ] = None,
+    max_cloud: Annotated[
+        float | None, typer.Option("--max-cloud", help="Of a STAC API: most cloud, in percent.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A host that assets may come from.")
+    ] = None,
+    allow_files: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Where assets of STAC items may be local files."),
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="tls://HOST:PORT", help="A Dask cluster to work on.")
     ] = None,
@@ -78,21 +93,16 @@ def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
         offset,
         sensor_geometry,
     )
-    target = Target(
-        cube,
-        parse_bbox(bbox) if bbox else None,
-        resolution,
-        title,
-        replace,
-        scheduler,
-    )
+    box = parse_bbox(bbox) if bbox else None
+    target = Target(cube, box, resolution, title, replace, scheduler)
+    access = Access(tuple(allow_host or ()), tuple(allow_files or ()), collection, max_cloud)
     settings = Settings.from_environment(data=data)
     catalog = Catalog(open_storage(settings.data))
-    plan = plan_ingest(catalog, sources, target, given)
-    if dry_run:
-        typer.echo(json.dumps(plan.document(), indent=2))
-        return
-    with _progress_bar(shown=not as_json) as report:
+    with Intake(given, box, access) as intake, _progress_bar(shown=not as_json) as report:
+        plan = plan_scenes(catalog, intake.plan(sources), target, given)
+        if dry_run:
+            typer.echo(json.dumps(plan.document(), indent=2))
+            return
         summary = carry_out(plan, catalog, report)
     if as_json:
         typer.echo(json.dumps(summary.document(), indent=2))

@@ -3,6 +3,7 @@
 Pixels are never moved by it: who fuses dates uses it, who looks at one date does not need it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datacube.grid import Grid
+from datacube.local_registration import refine_shift
 from datacube.masks import clear_mask
 from datacube.registration import estimate_shifts
 from datacube.scene import PixelSource, reflectance_from_dn
@@ -19,7 +21,7 @@ WINDOW_PX = 1024  # what is compared; a hundredth of a pixel needs no more
 LEAST_CLEAR = 0.05  # of the window, in either scene
 BANDS_COMPARED = ("B02", "B03", "B04", "B08")
 MAX_SHIFT_PX = 10.0  # a datum mistaken for another is off by about a hundred metres
-LEAST_CORRELATION = 0.6  # with less, another season or haze moves the answer by tenths of a pixel
+LEAST_CORRELATION = 0.7  # with less, another season or haze moves the answer by tenths of a pixel
 SUSPECT_PX = 2.0  # Sentinel-2's own products were never off by more
 
 
@@ -65,12 +67,15 @@ def measure_shift(reference: Readable, scene: Readable, *, reference_id: str) ->
         share = float(np.isfinite(values).all(axis=0).mean())
         if share < LEAST_CLEAR:
             return Shift(reference_id, reason=f"{whose} is clear in {100 * share:.0f} % only")
-    found = estimate_shifts(stack, reference=0, max_shift_px=MAX_SHIFT_PX)
-    dy, dx = (float(value) for value in found.shifts_px[1])
-    correlation, reason = float(found.correlation[1]), found.reasons[1]
-    if not reason and correlation < LEAST_CORRELATION:
-        reason = f"too unlike the reference: correlation {correlation:.2f}"
-    return Shift(reference_id, dy, dx, correlation, reason)
+    coarse = estimate_shifts(stack, reference=0, max_shift_px=MAX_SHIFT_PX).shifts_px[1]
+    found = refine_shift(stack[0], stack[1], [coarse, np.zeros(2)])
+    dy, dx = (float(value) for value in found.shift)
+    reason = ""
+    if math.hypot(dy, dx) > MAX_SHIFT_PX:
+        reason = f"shifted by {math.hypot(dy, dx):.1f} px, more than {MAX_SHIFT_PX:g}"
+    elif found.correlation < LEAST_CORRELATION:
+        reason = f"too unlike the reference: correlation {found.correlation:.2f}"
+    return Shift(reference_id, dy, dx, found.correlation, reason)
 
 
 def _clear_reflectance(scene: Readable, bands: list[str], window: Window) -> NDArray[np.float32]:
