@@ -30,17 +30,27 @@ def geometric_median(spectra: NDArray[np.floating], valid: NDArray[np.bool_]) ->
     few = (counts > 0) & (counts <= 2)
     estimate[:, few] = points[:, :, few].sum(axis=0) / counts[few]
     many = np.flatnonzero(counts > 2)
-    active = many
-    for _ in range(MAX_STEPS):
-        if not active.size:
-            break
-        old = estimate[:, active]
-        new = _step(points[:, :, active], valid[:, active], old)
-        estimate[:, active] = new
-        moved = np.abs(new - old).max(axis=0)
-        active = active[moved > TOLERANCE]
-    estimate[:, many] = _snapped(points[:, :, many], valid[:, many], estimate[:, many])
+    held, seen, found = points[:, :, many], valid[:, many], estimate[:, many]
+    found = _snapped(held, seen, _iterated(held, seen, found))
+    estimate[:, many] = found
     return estimate
+
+
+def _iterated(points: Spectra, valid: NDArray[np.bool_], start: Spectra) -> Spectra:
+    """Steps until no pixel moves; pixels that rest are left out as soon as half of them do."""
+    result = start.copy()
+    places = np.arange(start.shape[1])
+    estimate = start
+    for _ in range(MAX_STEPS):
+        if not places.size:
+            break
+        new = _step(points, valid, estimate)
+        moving = np.abs(new - estimate).max(axis=0) > TOLERANCE
+        result[:, places] = estimate = new
+        if 2 * moving.sum() <= places.size:
+            places, points = places[moving], points[:, :, moving]
+            valid, estimate = valid[:, moving], estimate[:, moving]
+    return result
 
 
 def masked_median(spectra: NDArray[np.floating], valid: NDArray[np.bool_]) -> Spectra:
@@ -72,13 +82,13 @@ def _snapped(points: Spectra, valid: NDArray[np.bool_], estimate: Spectra) -> Sp
 def _step(points: Spectra, valid: NDArray[np.bool_], estimate: Spectra) -> Spectra:
     """One step of Vardi and Zhang for pixels that all have observations."""
     apart = points - estimate
-    distance = np.sqrt((apart**2).sum(axis=1))
+    distance = np.sqrt(np.einsum("tbp,tbp->tp", apart, apart))
     weight = np.where(valid & (distance > COINCIDENT), 1 / np.maximum(distance, COINCIDENT), 0.0)
     coincident = (valid & (distance <= COINCIDENT)).sum(axis=0)
     total = weight.sum(axis=0)
-    pull = (weight[:, np.newaxis] * apart).sum(axis=0)  # of the observations that are elsewhere
+    pull = np.einsum("tp,tbp->bp", weight, apart)  # of the observations that are elsewhere
     toward = pull / np.where(total > 0, total, 1.0)
-    strength = np.sqrt((pull**2).sum(axis=0))
+    strength = np.sqrt(np.einsum("bp,bp->p", pull, pull))
     # An observation under the estimate holds it with the weight of one: only what pulls harder
     # than that moves it.
     free = np.where(strength > 0, np.maximum(0.0, 1 - coincident / np.maximum(strength, 1e-300)), 0)
