@@ -1,6 +1,4 @@
-"""Commands that bring scenes in from catalogs, and take pixels out: search, download, composite,
-export.
-"""
+"""Commands that bring scenes in from catalogs, make composites, and hand cubes on."""
 
 import json
 from datetime import timedelta
@@ -26,6 +24,7 @@ from datacube.stac.download import download as carry_out
 from datacube.stac.download import plan_download
 from datacube.stac.fetch import Fetcher
 from datacube.stac.items import Item, moment_of
+from datacube.stac.publish import write_documents
 from datacube.stac.search import Found, Query, parse_bbox
 from datacube.stac.search import search as ask
 from datacube.stac.sources import nothing_found, plan_search
@@ -61,6 +60,7 @@ def register(app: typer.Typer) -> None:
     app.command()(download)
     app.command()(composite)
     app.command(name="export")(export_command)
+    app.command()(describe)
 
 
 def search(
@@ -176,6 +176,17 @@ def export_command(  # noqa: PLR0913 (options of a command)
     catalog = Catalog(open_storage(Settings.from_environment(data=data).data))
     for path in export(cube_id, catalog.open(cube_id), out, request):
         typer.echo(path)
+
+
+def describe(
+    cube_id: Annotated[str, typer.Argument(metavar="CUBE", help="The cube's id.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the documents.")],
+    data: DataOption = None,
+) -> None:
+    """Write a cube and its products as a static STAC catalog."""
+    catalog = Catalog(open_storage(Settings.from_environment(data=data).data))
+    written = write_documents(cube_id, catalog.open(cube_id), out)
+    typer.echo(f"{len(written)} documents, beginning at {written[0]}")
 
 
 def _days(start: str, end: str) -> Interval:

@@ -21,6 +21,7 @@ from datacube.sources.plan import Given
 from datacube.sources.recognise import plan_source
 from datacube.stac import describe
 from datacube.stac.footprint import footprint_of
+from datacube.stac.publish import write_documents
 from tests.scenes import BANDS, SHAPE, new_cube, pixels, scene, small_grid
 
 CARD = {
@@ -284,6 +285,35 @@ def test_a_product_and_its_model_describe_themselves_as_stac(tmp_path: Path) -> 
     assert properties["mlm:input"][0]["input"]["dim_order"][1] == "channel"
     assert any("mlm:model" in asset["roles"] for asset in model["assets"].values())
     assert properties["srcube:weights_sha256"] == CARD["weights_sha256"]
+
+
+def test_a_static_catalog_of_a_cube_can_be_walked(tmp_path: Path) -> None:
+    cube, _ = with_product(tmp_path, (1, 1))
+    cube = cube.append(scene(9), pixels(9))
+    out = tmp_path / "stac"
+    written = write_documents("field", cube, out)
+    assert {path.relative_to(out).as_posix() for path in written} == {
+        "collection.json",
+        "S2X_05.json",
+        "S2X_09.json",
+        "sr-model-x4-abababab/collection.json",
+        "sr-model-x4-abababab/model.json",
+        "sr-model-x4-abababab/S2X_05-sr-model-x4-abababab.json",
+    }
+    root = pystac.Collection.from_file(str(out / "collection.json"))
+    assert [item.id for item in root.get_items()] == ["S2X_05", "S2X_09"]
+    (child,) = root.get_children()
+    assert {item.id for item in child.get_items()} == {
+        "model-x4-model",
+        "S2X_05-sr-model-x4-abababab",
+    }
+    for path in written:
+        document = json.loads(path.read_text())
+        check_stac(document)
+        for link in document["links"]:
+            assert (path.parent / link["href"]).is_file()
+        for asset in document["assets"].values():
+            assert (path.parent / asset["href"]).exists()
 
 
 def test_a_grid_across_the_antimeridian_has_two_parts() -> None:

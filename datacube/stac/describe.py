@@ -47,7 +47,7 @@ def cube_collection(cube_id: str, cube: Cube, *, base: str = ".") -> Document:
     for one in cube.scenes:
         document["links"].append(_link("item", f"./{one.scene.scene_id}.json"))
     for product in cube.root.commit.products:
-        document["links"].append(_link("child", f"./{_flat(product)}/collection.json"))
+        document["links"].append(_link("child", f"./{flat_name(product)}/collection.json"))
     return document
 
 
@@ -69,7 +69,7 @@ def product_collection(cube_id: str, product: Product, *, base: str = ".") -> Do
     kind = "Inferred, not measured" if inferred else "Not measured"
     text = f"{kind}: {product.path} of cube {cube_id}, grid spacing {product.levels[0].gsd_m:g} m."
     extra: Document = {"description": text, "srcube:inferred": inferred}
-    name = f"{cube_id}-{_flat(product.path)}"
+    name = f"{cube_id}-{flat_name(product.path)}"
     grid = product.levels[0]
     document = _collection(name, product.cube, grid, list(product.bands), extra)
     address = f"{base}/{product.path}/{level_name(grid.gsd_m)}"
@@ -90,7 +90,7 @@ def product_item(
         **{key: one.scene.properties[key] for key in ("eo:cloud_cover",)
            if key in one.scene.properties},
     }  # fmt: skip
-    name = f"{one.scene.scene_id}-{_flat(product.path)}"
+    name = f"{one.scene.scene_id}-{flat_name(product.path)}"
     item = _item(name, one.scene, product.levels[0], properties)
     for grid in product.levels:
         level = level_name(grid.gsd_m)
@@ -99,7 +99,7 @@ def product_item(
     item["links"].append(_link("derived_from", f"../{one.scene.scene_id}.json"))
     if card:
         item["links"].append(_link("about", "./model.json"))
-    return _collected(item, f"{cube_id}-{_flat(product.path)}")
+    return _collected(item, f"{cube_id}-{flat_name(product.path)}")
 
 
 def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document | None:
@@ -134,7 +134,7 @@ def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document |
         "roles": ["mlm:model", "metadata"],
         "mlm:artifact_type": "srcube.card",
     }
-    return _collected(item, f"{cube_id}-{_flat(product.path)}")
+    return _collected(item, f"{cube_id}-{flat_name(product.path)}")
 
 
 def file_item(
@@ -281,5 +281,6 @@ def _link(rel: str, href: str) -> Document:
     return {"rel": rel, "href": href, "type": "application/json"}
 
 
-def _flat(path: str) -> str:
+def flat_name(path: str) -> str:
+    """A product's path as one name."""
     return path.replace("/", "-")
