@@ -245,7 +245,7 @@ def _write_netcdf(layer: Layer, scenes: list[CommittedScene], out: Path) -> Path
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     try:
-        dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding)
+        dataset.to_netcdf(partial, format="NETCDF4", encoding=encoding)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)

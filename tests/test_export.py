@@ -283,6 +283,8 @@ def test_a_product_and_its_model_describe_themselves_as_stac(tmp_path: Path) -> 
     for name in ("name", "architecture", "tasks", "input", "output"):
         assert properties[f"mlm:{name}"]
     assert properties["mlm:input"][0]["input"]["dim_order"][1] == "channel"
+    named = [band["name"] for band in model["assets"]["card"]["bands"]]
+    assert properties["mlm:input"][0]["bands"] == named == ["B04", "B08"]
     assert any("mlm:model" in asset["roles"] for asset in model["assets"].values())
     assert properties["srcube:weights_sha256"] == CARD["weights_sha256"]
 

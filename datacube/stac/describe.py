@@ -133,6 +133,7 @@ def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document |
         "title": "The model's card, with the digest of its weights, as kept with its pixels",
         "roles": ["mlm:model", "metadata"],
         "mlm:artifact_type": "srcube.card",
+        "bands": band_documents(bands),  # which the names in mlm:input refer to
     }
     return _collected(item, f"{cube_id}-{flat_name(product.path)}")
 
@@ -210,7 +211,7 @@ def _collection(
         },
         "summaries": {
             "gsd": [grid.gsd_m],
-            "proj:code": [projection_attributes(grid.crs).get("proj:code")],
+            **{key: [value] for key, value in projection_attributes(grid.crs).items()},
             "processing:level": [cube.attributes.get("processing:level", "L2A")],
         },
         "bands": band_documents(bands),
