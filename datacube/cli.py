@@ -1,8 +1,7 @@
 """Commands about cubes.
 
 Each command's function is a thin shell: it parses options, calls one function of the package
-that does the work, and prints. A new command is a module `datacube/cli_<name>.py`, or one more
-line in `register`.
+that does the work, and prints.
 """
 
 import json
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from datacube import exchange_cli
 from datacube.catalog import Catalog
 from datacube.cli_ingest import ingest
 from datacube.conventions import level_name
@@ -23,13 +23,12 @@ from datacube.storage import open_storage
 
 __all__ = ["DataOption", "describe", "register"]
 
-COMMANDS = (ingest,)  # and, where they are made: search, download, composite, export
-
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    for command in (info, *COMMANDS):
+    for command in (ingest, info):
         app.command()(command)
+    exchange_cli.register(app)
 
 
 def info(

@@ -31,6 +31,7 @@ from datacube.shifts import Shift, measure_shift
 from datacube.sources.pixels import ArrayBand, SceneReader
 from datacube.sources.plan import PlannedScene, Refusal
 from datacube.sources.refusals import AssetUnreadable
+from datacube.stac.errors import Unreachable
 from datacube.window import Window
 
 __all__ = ["IngestPlan", "Progress", "Summary", "Target", "carry_out", "plan_ingest", "plan_scenes"]
@@ -151,7 +152,7 @@ class _Run:
                 self.cube = self.cube.append(
                     scene, counting, replace=target.replace, scheduler=target.scheduler
                 )
-            except (InvalidInput, Conflict) as error:
+            except (InvalidInput, Conflict, Unreachable) as error:
                 self._refuse(planned, error)
                 return
         if self.cube.generation == before:

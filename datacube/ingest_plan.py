@@ -145,7 +145,10 @@ def _spec_of(cube: Cube, target: Target) -> CubeSpec:
 
 def _new_spec(found: SourcePlan, target: Target, given: Given) -> CubeSpec:
     reference = found.scenes[0]
-    names = tuple(name for name in SENTINEL2 if name in given.bands) or _finest_bands(reference)
+    names = tuple(name for name in SENTINEL2 if name in given.bands)
+    if given.bands and not names:
+        raise BandMissing(f"none of {', '.join(given.bands)} is a band that a cube holds")
+    names = names or _finest_bands(reference)
     reference.require(names)
     sized = [min((one.bands[name].grid for name in names), key=lambda grid: grid.gsd_m)
              for one in found.scenes if set(names) <= set(one.bands)]  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datacube.cube import Cube
+from datacube.errors import InvalidInput
 from datacube.grid import Grid
 from datacube.scene import NO_DATA_DN, reflectance_from_dn
 from datacube.window import Window
@@ -102,7 +103,14 @@ def summarise(scene: Classified) -> MaskSummary:
 
 
 def pixel_clear_fraction(cube: Cube, window: Window, *, level: int = 0) -> NDArray[np.float32]:
-    """Share of the cube's scenes (y, x) in which each pixel is clear; needs classes."""
+    """Share of the cube's scenes (y, x) in which each pixel is clear; 0 without scenes.
+
+    Raises InvalidInput for a cube without classes.
+    """
+    if not cube.has_scl:
+        raise InvalidInput("the cube holds no scene classification to tell what is clear")
+    if not cube.scenes:
+        return np.zeros(_size(window), np.float32)
     shape = cube.levels[level].shape
     rim = window.grown(DILATION_PX).within(shape)
     rows, cols = Window(window.row - rim.row, window.col - rim.col, *_size(window)).slices

@@ -1,6 +1,8 @@
 """Each kind of source says what it holds, and refuses what it cannot know or must not open."""
 
+import pickle
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -389,3 +391,18 @@ def test_a_level_1b_crop_keeps_its_counts_and_has_no_place(tmp_path: Path) -> No
         np.testing.assert_array_equal(reader.read(WHOLE).dn, numbers(4) + 1000)
     placed = write_tif(tmp_path / "03.tif", numbers(4), grid())
     assert "without --sensor-geometry" in refused(plan_source(placed, given))[1]
+
+
+def test_a_reader_serves_several_threads_and_another_process_and_is_closed_by_one(
+    tmp_path: Path,
+) -> None:
+    planned = only(plan_source(write_scene(tmp_path / "in", 3), SAID))
+    windows = [Window(row, col, 30, 35) for row in (0, 30, 60) for col in (0, 35)]
+    with SceneReader(planned.bands, BANDS, grid(), with_scl=True) as reader:
+        with ThreadPoolExecutor(3) as pool:
+            parts = list(pool.map(reader.read, windows))
+        copy: SceneReader = pickle.loads(pickle.dumps(reader))  # noqa: S301 (our own bytes)
+    for window, part in zip(windows, parts, strict=True):
+        np.testing.assert_array_equal(part.dn, numbers(3)[:, *window.slices] + 1000)
+    with copy:
+        np.testing.assert_array_equal(copy.read(WHOLE).dn, numbers(3) + 1000)

@@ -64,9 +64,14 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
 
     Raises AssetUnreadable for anything else, AssetTooLarge beyond the bounds.
     """
-    with _opened(path) as dataset:
+    dataset = _opened(path)
+    # Never `with dataset`: that begins a GDAL environment of this thread, which another thread,
+    # closing a reader's files at the end, could not end.
+    try:
         _check_size(dataset, path)
         yield dataset
+    finally:
+        dataset.close()
 
 
 def _opened(path: str) -> DatasetReader:
