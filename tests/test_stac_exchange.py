@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,24 @@ def test_a_server_that_fails_on_the_way_gives_an_error_and_no_pixels(
         path.unlink()
         with pytest.raises(Unreachable):
             raster.read(Window(900, 900, 100, 100))
+
+
+def test_a_date_that_fails_is_listed_and_the_others_are_written(
+    server: StacServer, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    found = search(server.catalog, query(), fetcher)
+    for item in found.items:
+        if "2024-06-11" in item["id"]:
+            item["assets"]["red"]["href"] = f"{server.url}/files/none.tif"
+    plan = plan_download(plan_items(found.items, ("B04",), fetcher), BBOX, ("B04",))
+    done = download(plan, tmp_path, {})
+    assert done.written == (stamp(OVERPASSES[0]), stamp(OVERPASSES[2]))
+    assert [(one.name, one.code) for one in done.refusals] == [
+        (stamp(OVERPASSES[1]), "Unreachable")
+    ]
+    assert not list(tmp_path.glob(f"*{stamp(OVERPASSES[1])}*"))
+    with pytest.raises(Unreachable):
+        download(replace(plan, passes=plan.passes[1:2]), tmp_path, {})
 
 
 def test_a_basemap_covers_the_same_ground(fetcher: Fetcher, tmp_path: Path) -> None:

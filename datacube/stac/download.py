@@ -17,7 +17,7 @@ import numpy as np
 
 from datacube.bands import CLASSES
 from datacube.cog import RasterSpec, cog_writer, windows_of
-from datacube.errors import InvalidInput
+from datacube.errors import InvalidInput, SrcubeError
 from datacube.grid import Grid
 from datacube.placing import place_cube, touches
 from datacube.scene import NO_DATA_DN, Scene, ScenePixels
@@ -99,14 +99,32 @@ def plan_download(
 def download(plan: DownloadPlan, folder: Path, tags: dict[str, str]) -> Downloaded:
     """Fetch and write what the plan says; files that are there already are kept.
 
-    The item is written last, so that an interrupted download is simply continued.
+    The item is written last, so that an interrupted download is simply continued. A date that
+    fails is listed and does not stop the others; raises its error if none succeeds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [one for one in plan.passes if not _is_there(folder, plan, one)]
     with ThreadPoolExecutor(WORKERS) as workers:
-        list(workers.map(lambda one: _write_pass(folder, plan, one, tags), missing))
-    kept = [one.stamp for one in plan.passes if one not in missing]
-    return Downloaded(tuple(one.stamp for one in missing), tuple(kept), plan.refusals)
+        errors = list(workers.map(lambda one: _tried(folder, plan, one, tags), missing))
+    failed = {one.stamp: error for one, error in zip(missing, errors, strict=True) if error}
+    if failed and len(failed) == len(plan.passes):
+        raise next(iter(failed.values()))
+    return Downloaded(
+        tuple(one.stamp for one in missing if one.stamp not in failed),
+        tuple(one.stamp for one in plan.passes if one not in missing),
+        plan.refusals
+        + tuple(Refusal(stamp, str(error), error.code) for stamp, error in failed.items()),
+    )
+
+
+def _tried(
+    folder: Path, plan: DownloadPlan, one: Overpass, tags: dict[str, str]
+) -> SrcubeError | None:
+    try:
+        _write_pass(folder, plan, one, tags)
+    except SrcubeError as error:
+        return error
+    return None
 
 
 class MosaicReader:
