@@ -86,6 +86,7 @@ def test_kills_at_random_moments_lose_and_tear_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_200_kills_at_random_moments_lose_and_tear_nothing(tmp_path: Path) -> None:
     print(kill_at_random_moments(tmp_path, 200), "commits were acknowledged")  # noqa: T201
 
@@ -186,6 +187,7 @@ def test_readers_see_one_generation_while_a_scene_is_replaced(tmp_path: Path) ->
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_2000_reads_during_50_replacements_see_one_generation_each(tmp_path: Path) -> None:
     reads = rounds = 0
     while reads < 2000:

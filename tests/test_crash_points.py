@@ -90,6 +90,7 @@ def test_a_kill_before_any_change_leaves_old_or_new(work: str, tmp_path: Path) -
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("work", WORKS)
 def test_a_kill_at_any_step_leaves_old_or_new(work: str, after: bool, tmp_path: Path) -> None:

@@ -84,11 +84,13 @@ def test_8_writers_lose_no_commit_in_a_bucket(server: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_8_writers_lose_none_of_200_commits_locally(tmp_path: Path) -> None:
     write_at_once(str(tmp_path), 8, 25)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_8_writers_lose_none_of_200_commits_in_a_bucket(server: int) -> None:
     write_at_once(f"{new_bucket(server)}/small.zarr", 8, 25, port=server)
 

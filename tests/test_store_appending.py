@@ -133,6 +133,7 @@ def test_a_cluster_finishes_the_scene_though_a_worker_is_killed(tmp_path: Path) 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_scheduler_that_dies_is_an_error_and_no_commit(tmp_path: Path) -> None:
     cube = tiny_cube(tmp_path / "cubes", shape=TALL, chunk_px=32)
     seen = tmp_path / "readers"
@@ -186,6 +187,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_full_scene_needs_less_than_4_gigabytes(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_SCENE, str(tmp_path)],

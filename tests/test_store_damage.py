@@ -100,6 +100,7 @@ def test_damaged_files_never_become_pixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_1000_damaged_files_never_become_pixels(tmp_path: Path) -> None:
     print(hurt_often(tmp_path, 1000))  # noqa: T201
 

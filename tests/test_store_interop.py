@@ -104,6 +104,7 @@ for level in ("r10m", "r20m"):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_gdal_reads_the_same_numbers_at_the_same_place(root: Path, tmp_path: Path) -> None:
     """In an environment of its own, with Python 3.12: GDAL 3.12 comes with rasterio 1.5.
 

@@ -185,6 +185,7 @@ def test_any_sequence_of_events_agrees_with_the_model() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_many_long_sequences_of_events_agree_with_the_model() -> None:
     run_state_machine_as_test(
         CubeStates, settings=settings(max_examples=500, stateful_step_count=50, deadline=None)
