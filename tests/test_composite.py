@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from datacube import Catalog, Scene, ScenePixels, Window, open_storage
+from datacube import Catalog, Product, Scene, ScenePixels, Window, open_storage
 from datacube.composite import (
     CompositePixels,
     CompositeSpec,
@@ -20,6 +20,8 @@ from datacube.composite import (
 from datacube.errors import InvalidInput
 from datacube.geomedian import geometric_median, masked_median
 from datacube.scene import reflectance_from_dn
+from sr_engine.blocks import compute_block, product_spec
+from sr_engine.registry import DEFAULT_MODEL, find_model
 from tests.scenes import BANDS, new_cube, pixels
 
 SHAPE = (60, 41)
@@ -221,3 +223,15 @@ def test_what_cannot_be_composed_is_refused(tmp_path: Path) -> None:
     new_cube(tmp_path, SHAPE, "empty")
     with pytest.raises(InvalidInput, match="no scenes"):
         make_composite(Catalog(open_storage(tmp_path)), "empty", CompositeSpec())
+
+
+def test_super_resolution_accepts_a_composite(tmp_path: Path) -> None:
+    catalog = cloudy_cube(tmp_path)
+    made = make_composite(catalog, "field", CompositeSpec())
+    model = find_model(DEFAULT_MODEL)
+    product = Product.ensure(made, product_spec(made, model))
+    compute_block(product, model, 0, (0, 0))
+    fine = product.read_block(0, (0, 0))
+    assert fine is not None
+    assert fine.shape == (4, SHAPE[0] * product.factor, SHAPE[1] * product.factor)
+    assert (fine[:, 80:, 80:] > 0).all()
