@@ -67,12 +67,14 @@ def hurt_often(root: Path, times: int) -> dict[str, int]:
     """Damage one file at a time; counts what came of it. Fails for a wrong pixel."""
     full_cube(root)
     whole = everything(root)
-    superseded = f"/c/{0}/"  # the slot that nobody reads any more
-    files = [
+    cube = root / "tiny.zarr"
+    files = [  # all that our readers read: slot 0 is superseded, other documents are for others
         path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.endswith("lock") and superseded not in str(path)
+        for path in sorted(cube.rglob("*"))
+        if path.is_file() and "/c/" in path.as_posix() and "/c/0/" not in path.as_posix()
     ]
+    files = [path for path in files if not {"time", "superseded"} & set(path.parts)]
+    files += [cube / "zarr.json"] * 5
     chance = random.Random(5)  # noqa: S311 (damage, not secrets)
     counts = {"error": 0, "harmless": 0}
     for _ in range(times):
