@@ -28,7 +28,8 @@ from datacube.masks import (
 )
 from datacube.scene import PixelSource, Scene, ScenePixels
 from datacube.shifts import Shift, measure_shift
-from datacube.sources.pixels import ArrayBand, SceneReader
+from datacube.sources.mosaic import Reader, open_reader
+from datacube.sources.pixels import ArrayBand
 from datacube.sources.plan import PlannedScene, Refusal
 from datacube.sources.refusals import AssetUnreadable
 from datacube.stac.errors import Unreachable
@@ -162,7 +163,7 @@ class _Run:
         if self.reference is None:
             self.reference = reference_scene(self.cube)
 
-    def _described(self, planned: PlannedScene, summary: MaskSummary, reader: SceneReader) -> Scene:
+    def _described(self, planned: PlannedScene, summary: MaskSummary, reader: Reader) -> Scene:
         resampling = {name: how for name, how in reader.methods.items() if how != "none"}
         properties = {**planned.scene.properties, **summary.properties()}
         if resampling:
@@ -171,7 +172,7 @@ class _Run:
             properties.update(self._shift(planned.scene, summary, reader).properties())
         return replace(planned.scene, properties=properties)
 
-    def _shift(self, scene: Scene, summary: MaskSummary, reader: SceneReader) -> Shift:
+    def _shift(self, scene: Scene, summary: MaskSummary, reader: Reader) -> Shift:
         known = self.reference
         if known is None or known.scene.scene_id == scene.scene_id:
             if _clearness(summary) < REFERENCE_CLEAR_PERCENT:
@@ -232,13 +233,17 @@ def with_classes(planned: PlannedScene, spec: CubeSpec) -> PlannedScene:
     if CLASSES in planned.bands or not spec.with_scl:
         return planned
     grid = detector_grid(spec.grid)
-    with SceneReader(planned.bands, DETECTOR_BANDS, grid, with_scl=False) as reader:
+    with open_reader(planned, DETECTOR_BANDS, grid, with_scl=False) as reader:
         classes = detect_clouds(reader.read(Window(0, 0, *grid.shape)).dn)
     properties = {**planned.scene.properties, "srcube:classes_by": f"s2cloudless, {grid.gsd_m:g} m"}
+    found = ArrayBand(classes, grid)
     return replace(
         planned,
         scene=replace(planned.scene, properties=properties),
-        bands={**planned.bands, CLASSES: ArrayBand(classes, grid)},
+        bands={**planned.bands, CLASSES: found},
+        beside=tuple(
+            replace(part, bands={**part.bands, CLASSES: found}) for part in planned.beside
+        ),
     )
 
 

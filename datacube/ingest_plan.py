@@ -17,7 +17,7 @@ from datacube.layout import CubeSpec
 from datacube.masks import can_detect
 from datacube.placing import Box, place_cube, touches
 from datacube.sources.l1b import NOTICE
-from datacube.sources.pixels import SceneReader
+from datacube.sources.mosaic import Reader, gather, open_reader
 from datacube.sources.plan import Given, PlannedScene, Refusal, SourcePlan
 from datacube.sources.recognise import plan_source
 from datacube.sources.refusals import BandMissing, CrsMismatch
@@ -50,11 +50,9 @@ class IngestPlan:
         """The cube's bands, in order."""
         return tuple(band.name for band in self.spec.bands)
 
-    def reader(self, planned: PlannedScene) -> SceneReader:
+    def reader(self, planned: PlannedScene) -> Reader:
         """A planned scene's pixels on the cube's grid."""
-        return SceneReader(
-            planned.bands, self.band_names, self.spec.grid, with_scl=self.spec.with_scl
-        )
+        return open_reader(planned, self.band_names, self.spec.grid, with_scl=self.spec.with_scl)
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON holds it."""
@@ -98,6 +96,7 @@ def plan_scenes(catalog: Catalog, found: SourcePlan, target: Target, given: Give
             raise InvalidInput(f"nothing to take in; {first.name} refused: {first.reason}")
         raise InvalidInput("no scene of the source lies in --datetime")
     _refuse_unplaced(found)
+    found = gather(found)
     try:
         existing = catalog.open(target.cube_id)
     except NotFound:
@@ -150,8 +149,12 @@ def _new_spec(found: SourcePlan, target: Target, given: Given) -> CubeSpec:
         raise BandMissing(f"none of {', '.join(given.bands)} is a band that a cube holds")
     names = names or _finest_bands(reference)
     reference.require(names)
-    sized = [min((one.bands[name].grid for name in names), key=lambda grid: grid.gsd_m)
-             for one in found.scenes if set(names) <= set(one.bands)]  # fmt: skip
+    granules = [part for one in found.scenes for part in (one, *one.beside)]
+    sized = [
+        min((one.bands[name].grid for name in names), key=lambda grid: grid.gsd_m)
+        for one in granules
+        if set(names) <= set(one.bands)
+    ]
     best = _reference_grid(sized)
     if reference.georeference == "sensor":
         if target.bbox or target.gsd_m:
@@ -169,7 +172,7 @@ def _new_spec(found: SourcePlan, target: Target, given: Given) -> CubeSpec:
         attribution=f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}",
         georeference=reference.georeference,
         level=reference.level,
-        with_scl=all(CLASSES in one.bands or can_detect(one.bands) for one in found.scenes),
+        with_scl=all(CLASSES in one.bands or can_detect(one.bands) for one in granules),
     )
 
 
@@ -204,14 +207,16 @@ def _check_fit(planned: PlannedScene, plan: IngestPlan) -> None:
             f"{planned.scene.scene_id} is of level {planned.level}, the cube of {spec.level}; "
             "one holds reflectance of the surface, the other of the top of the atmosphere"
         )
-    if spec.with_scl and CLASSES not in planned.bands and not can_detect(planned.bands):
+    parts = (planned, *planned.beside)
+    classified = all(CLASSES in one.bands or can_detect(one.bands) for one in parts)
+    if spec.with_scl and not classified:
         raise BandMissing(
             f"{planned.scene.scene_id} brings no SCL, which the cube holds for its other scenes"
         )
-    finest = planned.bands[plan.band_names[0]].grid
-    if not touches(spec.grid, finest):
+    grids = [one.bands[plan.band_names[0]].grid for one in parts]
+    if not any(touches(spec.grid, grid) for grid in grids):
         raise CrsMismatch(
-            f"{planned.scene.scene_id} lies at {_degrees(finest)}, away from the cube at "
+            f"{planned.scene.scene_id} lies at {_degrees(grids[0])}, away from the cube at "
             f"{_degrees(spec.grid)}; check its CRS"
         )
 

@@ -84,10 +84,12 @@ class Product:
     offsets: Mapping[int, int] | None = None
     prolog: str = ""
     quantification: int = 10_000
+    tile: str = "32TPS"
 
     @property
     def name(self) -> str:
-        return f"S2B_MSIL{self.level}_20240620T101559_N0510_R065_T32TPS_20240620T130000.SAFE"
+        done = self.baseline or "00.00"
+        return f"S2B_MSIL{self.level}_20240620T101559_N0510_R065_T{self.tile}_{done}.SAFE"
 
     def metadata(self) -> str:
         """`MTD_MSIL??.xml`, as far as it matters."""

@@ -273,6 +273,44 @@ def test_scenes_of_partly_different_places_make_a_cube_that_holds_both(tmp_path:
     assert not found[:, :, :30].any()
 
 
+def test_of_two_files_of_one_time_and_place_the_second_is_refused_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("smac", "icor"):
+        write_tif(folder / f"{name}_20240620.tif", numbers(4), grid(), BANDS)
+    cube, summary = taken(tmp_path / "out", folder)
+    (refusal,) = summary.refusals
+    assert {refusal.name, cube.scenes[0].scene.scene_id} == {"smac_20240620", "icor_20240620"}
+    assert cube.scenes[0].scene.scene_id in refusal.reason
+
+
+def test_granules_side_by_side_are_one_scene_and_the_newer_processing_wins(tmp_path: Path) -> None:
+    west, east = grid(), moved(grid(), x=600)
+    values = {"west": numbers(4), "east": numbers(5)}
+    images = {"B04": (values["west"][2], west)}
+    old = Product(baseline="02.09", offsets={})
+    write_safe(tmp_path / "old", replace(old, tile="32TPS"), {"B04": (numbers(9)[2], west)})
+    write_safe(tmp_path / "west", Product(offsets=OFFSETS), images)
+    write_safe(
+        tmp_path / "east", Product(offsets=OFFSETS, tile="32TQS"),
+        {"B04": (values["east"][2], east)},
+    )  # fmt: skip
+    catalog = Catalog(open_storage(tmp_path / "out"))
+    sources = [tmp_path / name for name in ("east", "old", "west")]
+    summary = carry_out(plan_ingest(catalog, sources, TARGET, Given()), catalog)
+    cube = catalog.open("field")
+    (scene,) = cube.scenes
+    assert len(scene.scene.properties["srcube:source_items"]) == 2
+    (refusal,) = summary.refusals
+    assert refusal.name.endswith("T32TPS_02.09")
+    assert cube.grid == grid((90, 130))
+    found = dn_of(cube, scene.scene.scene_id)[0]
+    np.testing.assert_array_equal(found[:, :60], values["west"][2][:, :60])
+    np.testing.assert_array_equal(found[:, 70:], values["east"][2][:, 10:])
+    one_of_them = {values["west"][2][0, 65], values["east"][2][0, 5]}
+    assert found[0, 65] in one_of_them
+
+
 def test_crops_in_sensor_geometry_are_one_to_a_cube(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from datacube import Catalog, Window, open_storage
 from datacube.errors import InvalidInput
 from server.main import app
-from tests.stac_server import WEST, StacServer, served, truth
+from tests.stac_server import BBOX, WEST, StacServer, served, truth
 
 # Inside the western granule, where the time of an overpass names one item only.
 INNER = WEST.cropped(Window(100, 50, 90, 120))
@@ -25,8 +25,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StacServer]:
         yield one
 
 
-def run(root: Path, source: str, *words: str) -> tuple[int, str, BaseException | None]:
-    bbox = ",".join(str(edge) for edge in INNER.lonlat_bounds())
+def run(
+    root: Path, source: str, *words: str, box: tuple[float, ...] = INNER.lonlat_bounds()
+) -> tuple[int, str, BaseException | None]:
+    bbox = ",".join(str(edge) for edge in box)
     result = CliRunner().invoke(
         app,
         ["ingest", source, "--cube", "stac", "--data", str(root), "--json", f"--bbox={bbox}",
@@ -57,6 +59,15 @@ def test_an_api_is_searched_and_only_what_is_needed_is_read(
     check(tmp_path)
     code, out, _ = run(tmp_path, server.catalog.url)
     assert (code, len(json.loads(out)["already_there"])) == (0, 3)
+
+
+def test_granules_of_one_overpass_become_one_scene_without_a_seam(
+    server: StacServer, tmp_path: Path
+) -> None:
+    code, out, failure = run(tmp_path, server.catalog.url, box=BBOX)
+    assert code == 0, failure
+    assert [len(one["srcube:source_items"]) for one in json.loads(out)["taken"]] == [2, 2, 2]
+    check(tmp_path)
 
 
 def test_a_file_of_items_is_read_where_its_host_is_allowed(

@@ -63,12 +63,16 @@ class Given:
 
 @dataclass(frozen=True)
 class PlannedScene:
-    """A scene that can be taken in: its bands by name, and where they come from."""
+    """A scene that can be taken in: its bands by name, and where they come from.
+
+    `beside` are further granules of the same overpass, which have the same bands.
+    """
 
     scene: Scene
     bands: Mapping[str, BandSource]
     level: str = "L2A"
     georeference: str = "exact"
+    beside: "tuple[PlannedScene, ...]" = ()
 
     @property
     def reflective(self) -> tuple[str, ...]:
@@ -77,7 +81,8 @@ class PlannedScene:
 
     def require(self, names: tuple[str, ...]) -> None:
         """Raise BandMissing, listing what is there, unless all of `names` are."""
-        missing = [name for name in names if name not in self.bands]
+        parts = (self, *self.beside)
+        missing = [name for name in names if any(name not in part.bands for part in parts)]
         if missing:
             raise BandMissing(
                 f"{self.scene.scene_id} has no {', '.join(missing)}; it has "
