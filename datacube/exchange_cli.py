@@ -63,7 +63,8 @@ def register(app: typer.Typer) -> None:
     app.command()(describe)
 
 
-def search(
+def search(  # noqa: PLR0913 (options of a command)
+    *,
     bbox: BboxOption,
     interval: Annotated[
         str, typer.Option("--datetime", metavar="A/B", help="From A to B, as 2024-06-01/2024-08-31")
@@ -73,12 +74,13 @@ def search(
     ] = None,
     stac: StacOption = DEFAULT_CATALOG,
     collection: CollectionOption = None,
+    allow_host: HostOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the items as JSON.")] = False,
 ) -> None:
     """List the scenes that a STAC catalog has of an area."""
     query = Query(parse_bbox(bbox), parse_interval(interval), max_cloud)
     catalog = find_catalog(stac, collection)
-    with Fetcher(catalog.policy()) as fetcher:
+    with Fetcher(catalog.policy().allowing(*(allow_host or ()))) as fetcher:
         found = ask(catalog, query, fetcher)
     if as_json:
         document = {"type": "FeatureCollection", "features": list(found.items)}

