@@ -21,9 +21,15 @@ TORCH = "torch==2.13.0"
 HEADER = "# Made by `make lock` on Python 3.11 from pyproject.toml; change that, not this file.\n"
 
 
-def resolve(python: Path, requirements: list[str]) -> dict[str, str]:
+def resolve(
+    python: Path, requirements: list[str], constraints: dict[str, str] | None = None
+) -> dict[str, str]:
     """Return name -> version of everything that pip would install for the requirements."""
     command = [str(python), "-m", "pip", "-qq", "install", "--dry-run", "--ignore-installed"]
+    if constraints:
+        pins = python.parent / "constraints.txt"
+        pins.write_text(frozen(constraints))
+        command += ["--constraint", str(pins)]
     command += ["--report", "-", *requirements]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     metadata = [item["metadata"] for item in json.loads(done.stdout)["install"]]
@@ -49,9 +55,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
-        runtime = resolve(python, [TORCH, *project["dependencies"]])
-        pins = [f"{name}=={version}" for name, version in runtime.items()]
-        everything = resolve(python, [*pins, *project["optional-dependencies"]["dev"]])
+        # Both together first: a tool may need an older version of what the project needs too.
+        wanted = [TORCH, *project["dependencies"]]
+        everything = resolve(python, [*wanted, *project["optional-dependencies"]["dev"]])
+        runtime = resolve(python, wanted, everything)
     dev = {name: version for name, version in everything.items() if name not in runtime}
     (ROOT / "requirements.lock").write_text(frozen(runtime))
     (ROOT / "requirements-dev.lock").write_text(frozen(dev))
