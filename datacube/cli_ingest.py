@@ -125,7 +125,10 @@ def _progress_bar(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
 
         def report(progress: Progress) -> None:
             bar.update(
-                task, total=progress.total, completed=progress.done, description=progress.label
+                task,
+                total=max(progress.total, progress.done),  # a replaced scene is read twice
+                completed=progress.done,
+                description=progress.label,
             )
 
         yield report
@@ -164,4 +167,4 @@ def _shift(properties: Any) -> str:
     if shift is None:
         return str(properties.get("srcube:shift_unknown", ""))
     suspect = max(abs(shift["y"]), abs(shift["x"])) > SUSPECT_PX
-    return f"{shift['y']:+.3f}, {shift['x']:+.3f}" + (" (check its CRS)" if suspect else "")
+    return f"{shift['y']:+.3f}, {shift['x']:+.3f}" + (" (far: check both CRS)" if suspect else "")
