@@ -12,7 +12,7 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format picture lock clean
+.PHONY: help setup setup-dev demo test gate format bench picture lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ gate:  ## run every check and test (after make setup-dev)
 
 format: setup-dev  ## let ruff rewrite the code in the house style
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+bench: setup-dev  ## run every benchmark, with the peers they are measured beside
+	@.venv/bin/pip install --quiet "odc-stac>=0.5.3"
+	@for name in demo ingest; do .venv/bin/srcube bench $$name || exit 1; done
 
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture

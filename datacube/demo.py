@@ -162,7 +162,8 @@ def offset_numbers(numbers: NDArray[np.integer[Any]]) -> NDArray[np.uint16]:
 
 
 def _commit_simulated(cube: Cube, shot: SimulatedScene) -> Cube:
-    shift = {"y": round(shot.shift_px[0], 4), "x": round(shot.shift_px[1], 4)}
+    # As `srcube:shift_px` has it: where the content lies, against where the camera looked.
+    shift = {"y": round(-shot.shift_px[0], 4), "x": round(-shot.shift_px[1], 4)}
     properties = {"eo:cloud_cover": round(shot.cloud_cover, 2), "srcube:true_shift_px": shift}
     cube = cube.append(
         Scene(shot.scene_id, shot.datetime, properties), ScenePixels(shot.dn, shot.scl)

@@ -32,8 +32,8 @@ from datacube.sources.plan import Given
 from datacube.storage import open_storage
 
 BANDS = ("B02", "B03", "B04", "B08")
-GRID = Grid.from_origin("EPSG:32632", left=600_000, top=5_300_040, gsd_m=10, shape=(2048, 2048))
-DATES = 3
+GRID = Grid.from_origin("EPSG:32632", left=600_000, top=5_300_040, gsd_m=10, shape=(6144, 6144))
+DATES = 2
 FULL_PX = 10_980
 APPENDS = 60
 

@@ -10,7 +10,6 @@ import typer
 from fastapi import FastAPI
 
 import datacube.cli
-import datacube.exchange_cli
 import datacube.store_cli
 import server.cli
 from datacube.benchmark import Figures
@@ -49,11 +48,16 @@ def _demo_figures(data: Path | None) -> Figures:
     return demo_figures(data)
 
 
+def _ingest_figures(data: Path | None) -> Figures:
+    from datacube.ingest_bench import ingest_figures  # noqa: PLC0415
+
+    return ingest_figures(data)
+
+
 datacube.cli.register(app)
-datacube.exchange_cli.register(app)
 datacube.store_cli.register(app)
 server.cli.register(app, make_app)
-server.cli.register_bench(app, {"demo": _demo_figures})
+server.cli.register_bench(app, {"demo": _demo_figures, "ingest": _ingest_figures})
 
 
 def main() -> None:

@@ -206,7 +206,7 @@ def test_a_known_edge_is_drawn_where_it_lies(
     shift = 0.0
     if layer == "lr":
         properties = cube.scene_at(parse_rfc3339(moment)).scene.properties
-        shift = -properties["srcube:true_shift_px"]["x"] * pixel
+        shift = properties["srcube:true_shift_px"]["x"] * pixel
     assert bright - dark > 60
     assert abs(crossing - expected - shift) / pixel < 0.1
 
