@@ -20,10 +20,27 @@ from datacube.vacuum import vacuum
 from datacube.verify import verify
 from tests import crashes
 from tests.scenes import scene
-from tests.stores import BANDS, PRODUCT, SHAPE, open_tiny, seen, tiny_block, tiny_cube, tiny_pixels
+from tests.stores import (
+    BANDS,
+    PRODUCT,
+    SHAPE,
+    folder_in_memory,
+    open_tiny,
+    seen,
+    tiny_block,
+    tiny_cube,
+    tiny_pixels,
+)
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.test_crash_moments"])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder."""
+    with folder_in_memory(tmp_path) as folder:
+        yield folder
 
 
 def busy(root: Path, first: int, journal: Path) -> None:
@@ -81,14 +98,14 @@ def kill_at_random_moments(root: Path, kills: int) -> int:
     return len(journal.read_text().splitlines())
 
 
-def test_kills_at_random_moments_lose_and_tear_nothing(tmp_path: Path) -> None:
-    assert kill_at_random_moments(tmp_path, 8) >= 1
+def test_kills_at_random_moments_lose_and_tear_nothing(root: Path) -> None:
+    assert kill_at_random_moments(root, 8) >= 1
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_200_kills_at_random_moments_lose_and_tear_nothing(tmp_path: Path) -> None:
-    print(kill_at_random_moments(tmp_path, 200), "commits were acknowledged")  # noqa: T201
+def test_200_kills_at_random_moments_lose_and_tear_nothing(root: Path) -> None:
+    print(kill_at_random_moments(root, 200), "commits were acknowledged")  # noqa: T201
 
 
 class Filling(LocalStorage):
@@ -121,21 +138,21 @@ def unlimited() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_full_disk_leaves_the_cube_as_it_was(tmp_path: Path, replaced: bool) -> None:
-    crashes.create(tmp_path)
-    crashes.append_first(tmp_path)
+def test_a_full_disk_leaves_the_cube_as_it_was(root: Path, replaced: bool) -> None:
+    crashes.create(root)
+    crashes.append_first(root)
     new = scene(1) if replaced else scene(2)
-    old = seen(open_tiny(tmp_path))
+    old = seen(open_tiny(root))
     refused: list[str] = []
     for room in range(100):
-        cube = Cube.open(Filling(tmp_path / "tiny.zarr"))
+        cube = Cube.open(Filling(root / "tiny.zarr"))
         Filling.left = room
         try:
             cube = cube.append(new, tiny_pixels(50), replace=True)
         except OutOfSpace as error:
             refused.append(str(error))
-            assert seen(open_tiny(tmp_path)) == old
-            assert not list(tmp_path.rglob("*.partial"))
+            assert seen(open_tiny(root)) == old
+            assert not list(root.rglob("*.partial"))
         else:
             break
     assert len(refused) >= 9  # each chunk, each time, and the root
@@ -182,15 +199,15 @@ def read_while_replacing(root: Path, times: int) -> int:
     return reads
 
 
-def test_readers_see_one_generation_while_a_scene_is_replaced(tmp_path: Path) -> None:
-    assert read_while_replacing(tmp_path, 8) >= 3
+def test_readers_see_one_generation_while_a_scene_is_replaced(root: Path) -> None:
+    assert read_while_replacing(root, 8) >= 3
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_2000_reads_during_50_replacements_see_one_generation_each(tmp_path: Path) -> None:
+def test_2000_reads_during_50_replacements_see_one_generation_each(root: Path) -> None:
     reads = rounds = 0
     while reads < 2000:
-        reads += read_while_replacing(tmp_path / f"{rounds}", 50)
+        reads += read_while_replacing(root / f"{rounds}", 50)
         rounds += 1
     print(reads, "reads,", 50 * rounds, "replacements")  # noqa: T201

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from datacube.verify import verify
 from tests import crashes
 from tests.crashes import CHANGES, STEPS, Doom, Work, child
 from tests.scenes import scene
-from tests.stores import Seen, open_tiny, seen, tiny_pixels
+from tests.stores import Seen, folder_in_memory, open_tiny, seen, tiny_pixels
 
 # What is there before each work: it is done in this order on an empty folder.
 WORKS: dict[str, tuple[tuple[Work, ...], Work]] = {
@@ -33,6 +34,13 @@ WORKS: dict[str, tuple[tuple[Work, ...], Work]] = {
         crashes.clean,
     ),
 }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder."""
+    with folder_in_memory(tmp_path) as folder:
+        yield folder
 
 
 def look(root: Path) -> Seen | None:
@@ -85,15 +93,15 @@ def assert_old_or_new_at_every_step(
 
 
 @pytest.mark.parametrize("work", WORKS)
-def test_a_kill_before_any_change_leaves_old_or_new(work: str, tmp_path: Path) -> None:
-    assert assert_old_or_new_at_every_step(work, tmp_path, CHANGES, after=False) >= 3
+def test_a_kill_before_any_change_leaves_old_or_new(work: str, root: Path) -> None:
+    assert assert_old_or_new_at_every_step(work, root, CHANGES, after=False) >= 3
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("work", WORKS)
-def test_a_kill_at_any_step_leaves_old_or_new(work: str, after: bool, tmp_path: Path) -> None:
-    points = assert_old_or_new_at_every_step(work, tmp_path, STEPS, after=after)
+def test_a_kill_at_any_step_leaves_old_or_new(work: str, after: bool, root: Path) -> None:
+    points = assert_old_or_new_at_every_step(work, root, STEPS, after=after)
     print(f"{work}, {'after' if after else 'before'}: {points} points")  # noqa: T201
     assert points >= 3
