@@ -18,8 +18,8 @@ from server.layers import LAYERS, View
 from server.reader import Frame
 from server.tiles import MATRIX_SETS, TileQuery, default_scene_slot, draw
 from sr_engine.blocks import compute_block, predict_window, product_spec
-from sr_engine.model import Model
-from sr_engine.registry import find_model
+from sr_engine.model import Model, PatchModel
+from sr_engine.registry import find_model, find_patch_model
 
 SIZE = DemoSize(dates=2, truth_dates=1)
 TILE_ZOOM = 15
@@ -55,7 +55,7 @@ def gains() -> dict[str, float]:
         for factor in (2, 4):
             truth = _coarsened(reflectance_from_dn(_present(shot.truth_dn)), 4 // factor)
             errors = [
-                _squared_error(find_model(f"{kind}-x{factor}"), lr, truth)
+                _squared_error(find_patch_model(f"{kind}-x{factor}"), lr, truth)
                 for kind in ("bicubic", "wiener")
             ]
             gain = float(np.mean(10 * np.log10(errors[0] / errors[1])))
@@ -64,7 +64,7 @@ def gains() -> dict[str, float]:
 
 
 def _squared_error(
-    model: Model, lr: NDArray[np.float32], truth: NDArray[np.float32]
+    model: PatchModel, lr: NDArray[np.float32], truth: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     halo, rim = model.card.halo_px, 8 * model.card.factor
     padded = np.pad(lr, ((0, 0), (halo, halo), (halo, halo)), mode="edge")

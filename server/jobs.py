@@ -20,8 +20,9 @@ from datacube.errors import NotFound, SrcubeError
 from datacube.product import Block
 from datacube.settings import Settings
 from server.problems import TooLarge, TooMany, log
-from sr_engine.blocks import BlockPlan, compute_block, plan_blocks, product_spec
+from sr_engine.blocks import BlockPlan, compute_block, plan_blocks, product_path, product_spec
 from sr_engine.model import Model
+from sr_engine.threads import use_one_thread
 
 FIRST_ESTIMATE_S = 0.5  # of one block, until one has been timed
 KEPT_JOBS = 256  # ended jobs whose story can still be asked for
@@ -109,7 +110,7 @@ class JobService:
 
     def plan(self, cube: Cube, model: Model, slot: int, window: Window) -> Order:
         """Which blocks a view has and lacks; nothing is computed or refused yet."""
-        path = product_spec(cube, model).path
+        path = product_path(cube, model)
         there = path in cube.root.commit.products
         product = Product.open(cube, path) if there else None
         return Order(cube, model, plan_blocks(product, slot, window))
@@ -182,6 +183,7 @@ class JobService:
             del self._jobs[job.id]
 
     def _work(self) -> None:
+        use_one_thread()
         while (job := self._queue.get()) is not None:
             if job.status in ENDED:
                 continue
@@ -202,7 +204,7 @@ class JobService:
                 return
             started = time.perf_counter()
             if not product.has_block(order.plan.slot, block):
-                compute_block(product, order.model, order.plan.slot, block)
+                compute_block(product, order.model, order.plan.slot, block, source=order.cube)
                 self._learn(order.model.card.key, time.perf_counter() - started)
             job.done += 1
             job.tell("block", self._block_event(job, product, block))

@@ -16,8 +16,9 @@ from server.reader import (
     read_scene,
 )
 from server.render import Stretch
-from sr_engine.blocks import INFLUENCE, REACH, product_spec
+from sr_engine.blocks import product_path
 from sr_engine.model import Model
+from sr_engine.planes import INFLUENCE, PLANES, REACH, SIGMA
 from sr_engine.registry import DEFAULT_MODEL, find_model, models
 
 TRUTH = "truth"
@@ -29,7 +30,7 @@ class Layer:
     """One thing to look at. `variable` is of a product, empty for the measurement.
 
     `kind` keeps measured and inferred apart for a viewer: measured, inferred, explanation,
-    truth or classes. `units`, `low`, `high` and `colormap` make the legend.
+    uncertainty, truth or classes. `units`, `low`, `high` and `colormap` make the legend.
     """
 
     id: str
@@ -44,7 +45,20 @@ class Layer:
     @property
     def by_model(self) -> bool:
         """Whether a model has to be named to see it."""
-        return self.kind in {"inferred", "explanation"}
+        return self.kind in {"inferred", "explanation", "uncertainty"}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Ids of the models that make it, the default first."""
+        if not self.by_model:
+            return ()
+        return tuple(name for name, model in models().items() if self.variable in _variables(model))
+
+    @property
+    def default_model(self) -> str | None:
+        """The model to take where none is named."""
+        makers = self.models
+        return DEFAULT_MODEL if DEFAULT_MODEL in makers else next(iter(makers), None)
 
     def document(self) -> dict[str, Any]:
         """The layer as `/collections/{id}` lists it."""
@@ -58,8 +72,8 @@ class Layer:
             "id": self.id,
             "title": self.title,
             "kind": self.kind,
-            "models": list(models()) if self.by_model else [],
-            "default_model": DEFAULT_MODEL if self.by_model else None,
+            "models": list(self.models),
+            "default_model": self.default_model,
             "legend": legend if self.colormap else None,
         }
 
@@ -86,6 +100,15 @@ LAYERS = {
             units="m",
             low=8.0,
             high=40.0,
+            colormap="viridis",
+        ),
+        Layer(
+            "sigma",
+            "Uncertainty: posterior standard deviation",
+            "uncertainty",
+            SIGMA.name,
+            units="reflectance",
+            high=0.03,
             colormap="viridis",
         ),
         Layer(TRUTH, "Truth (simulated), 2.5 m", "truth", "reflectance"),
@@ -116,7 +139,7 @@ class View:
         """Group of the layer's product, None for the measurement."""
         if self.layer.kind == "truth":
             return TRUTH
-        return product_spec(self.cube, self.model).path if self.model else None
+        return product_path(self.cube, self.model) if self.model else None
 
     def read(self, bands: tuple[str, ...], frame: Frame, resampling: Resampling) -> Pixels | None:
         """Pixels of the layer in a frame; None where there is nothing."""
@@ -139,8 +162,7 @@ class View:
         low, high = rescale or (self.layer.low, self.layer.high)
         if not self.layer.colormap:
             return Stretch(low, high)
-        plane = {INFLUENCE.name: INFLUENCE, REACH.name: REACH}[self.layer.variable]
-        scale = plane.scale_factor
+        scale = PLANES[self.layer.variable].scale_factor
         return Stretch(low, high, scale, -scale, self.layer.colormap)
 
     def has_truth(self, block: Block = (0, 0)) -> bool:
@@ -169,8 +191,20 @@ def find_layer(cube: Cube, layer_id: str) -> Layer:
 
 def model_of(layer: Layer, model_id: str | None) -> Model | None:
     """The model that a layer needs, or None; raises InvalidInput for one it has no use for."""
-    if layer.by_model:
-        return find_model(model_id or DEFAULT_MODEL)
-    if model_id is not None:
-        raise InvalidInput(f"layer {layer.id} is not made by a model, got model={model_id[:40]!r}")
-    return None
+    if not layer.by_model:
+        if model_id is not None:
+            raise InvalidInput(
+                f"layer {layer.id} is not made by a model, got model={model_id[:40]!r}"
+            )
+        return None
+    model = find_model(model_id or layer.default_model or DEFAULT_MODEL)
+    if layer.variable not in _variables(model):
+        raise InvalidInput(
+            f"{model.card.id} does not make layer {layer.id}; "
+            f"the models that do are {', '.join(layer.models)}"
+        )
+    return model
+
+
+def _variables(model: Model) -> set[str]:
+    return {"reflectance", *(plane.name for plane in model.planes)}

@@ -5,19 +5,18 @@ same pixels whoever asks first, no seam to its neighbours, and need never be com
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datacube import Cube, Product, ProductSpec, Window
-from datacube.layout import BLOCK_PX, PlaneSpec
+from datacube.layout import BLOCK_PX
 from datacube.product import Block
 from datacube.scene import dn_from_reflectance, reflectance_from_dn
 from sr_engine.gaps import emptied, filled
-from sr_engine.model import Model, Reflectance
-
-INFLUENCE = PlaneSpec("influence", "change of reflectance caused by neighbouring pixels", "1", 1e-5)
-REACH = PlaneSpec("reach", "mean distance of the neighbours that caused it", "m", 0.01)
+from sr_engine.model import Model, PatchModel, Prediction, Reflectance, SeriesModel
+from sr_engine.planes import INFLUENCE, REACH
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,33 @@ class BlockPlan:
         return len(self.blocks) - len(self.missing)
 
 
+def product_path(cube: Cube, model: Model) -> str:
+    """The group of what this model makes of the cube as it is.
+
+    What depends on all dates is named by the generation too: a new date never mixes with
+    blocks that were made without it.
+    """
+    series = isinstance(model, SeriesModel)
+    return f"sr/{model.card.key}" + (f"-g{cube.generation}" if series else "")
+
+
 def product_spec(cube: Cube, model: Model) -> ProductSpec:
     """Where and how the cube keeps what this model makes of it."""
     card = model.card
-    bands = card.bands or tuple(band.name for band in cube.bands)
+    attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
+    if isinstance(model, SeriesModel):
+        attributes["generation"] = cube.generation
+        attributes["dates"] = {
+            shown.scene.stamp: [one.scene.stamp for one in model.choose(cube, shown.slot)]
+            for shown in cube.scenes
+        }
     return ProductSpec(
-        path=f"sr/{card.key}",
+        path=product_path(cube, model),
         factor=card.factor,
-        bands=bands,
-        attributes={"model_card": card.document(), "inferred": True},
+        bands=card.bands or tuple(band.name for band in cube.bands),
+        attributes=attributes,
         level=cube.attributes["processing:level"],
-        planes=(INFLUENCE, REACH),
+        planes=model.planes,
     )
 
 
@@ -68,25 +83,33 @@ def plan_blocks(product: Product | None, slot: int, window: Window) -> BlockPlan
     return BlockPlan(slot, blocks, missing)
 
 
-def compute_block(product: Product, model: Model, slot: int, block: Block) -> None:
+def compute_block(
+    product: Product, model: Model, slot: int, block: Block, *, source: Cube | None = None
+) -> None:
     """Run the model on one block and keep the result in the cube.
 
     The planes are written before the reflectance, whose record therefore says that all is there.
+    `source` is the cube at the generation that the product is of, where that may have changed.
     """
     window = product.block_window(block)
-    fine, influence, reach = predict_window(product.cube, model, slot, window)
-    product.write_block(slot, block, INFLUENCE.encode(influence), variable=INFLUENCE.name)
-    product.write_block(slot, block, REACH.encode(reach), variable=REACH.name)
-    product.write_block(slot, block, dn_from_reflectance(fine))
+    made = predict_window(source or product.cube, model, slot, window)
+    for plane in model.planes:
+        numbers = plane.encode(made.planes[plane.name])
+        product.write_block(slot, block, numbers, variable=plane.name)
+    product.write_block(slot, block, dn_from_reflectance(made.reflectance))
 
 
-def predict_window(
-    cube: Cube, model: Model, slot: int, window: Window
-) -> tuple[Reflectance, Reflectance, Reflectance]:
-    """Super-resolve a window of a scene: reflectance (band, y, x), influence and reach (y, x).
+def predict_window(cube: Cube, model: Model, slot: int, window: Window) -> Prediction:
+    """Super-resolve a window of a scene, by whichever kind of model."""
+    if isinstance(model, SeriesModel):
+        return model.predict_window(cube, slot, window)
+    if isinstance(model, PatchModel):
+        return _predict_from_patch(cube, model, slot, window)
+    raise TypeError(f"{model.card.id} is neither a PatchModel nor a SeriesModel")
 
-    NaN wherever the measured pixel has no data. Influence is in reflectance, reach in metres.
-    """
+
+def _predict_from_patch(cube: Cube, model: PatchModel, slot: int, window: Window) -> Prediction:
+    """NaN wherever the measured pixel has no data. Influence in reflectance, reach in metres."""
     card = model.card
     bands = card.bands or tuple(band.name for band in cube.bands)
     # Twice the halo: a gap at the rim of what the model sees is filled from beyond that rim.
@@ -99,7 +122,8 @@ def predict_window(
     everywhere: NDArray[np.bool_] = np.logical_and.reduce(missing, axis=0, keepdims=True)
     strength = emptied(influence.strength[None], everywhere, card.factor)[0]
     reach = emptied(influence.reach_px[None], everywhere, card.factor)[0]
-    return fine, strength, reach * np.float32(cube.grid.gsd_m)
+    metres = reach * np.float32(cube.grid.gsd_m)
+    return Prediction(fine, {INFLUENCE.name: strength, REACH.name: metres})
 
 
 def read_padded(

@@ -12,7 +12,8 @@ class ModelCard:
     """A model's identity, rules and limits.
 
     `bands` are the bands it was made for, empty for one that takes any 10 m band by itself.
-    `halo_px` is the radius of its receptive field in pixels of the input. `psf` says which blur
+    `halo_px` is the radius of its receptive field in pixels of the input, `dates` the most dates
+    that one answer is made of. `psf` says which blur
     it assumes. `weights_sha256` pins its numbers; for a model without trained weights it is the
     digest of the settings from which its numbers follow.
     """
@@ -22,6 +23,7 @@ class ModelCard:
     description: str
     factor: int
     halo_px: int
+    dates: int = 1
     bands: tuple[str, ...] = ()
     psf: str = "none"
     training_data: str = "none"

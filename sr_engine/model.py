@@ -1,11 +1,19 @@
-"""The interface every model of srcube has, ours and everybody else's."""
+"""The interfaces every model of srcube has, ours and everybody else's.
 
+A patch model sees one date and nothing beyond its halo. A series model sees the dates around
+the one shown, and settles what they have in common before it computes a block.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datacube import Cube, Window
+from datacube.cube import CommittedScene
+from datacube.layout import PlaneSpec
 from sr_engine.card import ModelCard
 
 Reflectance = NDArray[np.float32]
@@ -23,12 +31,32 @@ class Influence:
     reach_px: Reflectance
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A super-resolved window: `reflectance` (band, y, x) and `planes` (y, x) by their names.
+
+    NaN where there is no data; planes are in the units of their `PlaneSpec`.
+    """
+
+    reflectance: Reflectance
+    planes: Mapping[str, Reflectance]
+
+
 class Model(Protocol):
-    """Turns a padded patch into a finer one; a pure function of its input."""
+    """What is known of any model."""
 
     @property
     def card(self) -> ModelCard:
         """What the model is."""
+
+    @property
+    def planes(self) -> tuple[PlaneSpec, ...]:
+        """What it tells beside the reflectance."""
+
+
+@runtime_checkable
+class PatchModel(Model, Protocol):
+    """Turns a padded patch of one date into a finer one; a pure function of its input."""
 
     def predict(self, patch: Reflectance, bands: tuple[str, ...]) -> Reflectance:
         """Super-resolve the middle of a patch.
@@ -40,3 +68,18 @@ class Model(Protocol):
 
     def influence(self, patch: Reflectance, bands: tuple[str, ...]) -> Influence:
         """How far, and how strongly, each output pixel draws on its neighbours."""
+
+
+@runtime_checkable
+class SeriesModel(Model, Protocol):
+    """Turns several dates of a cube into a finer image of one of them."""
+
+    def choose(self, cube: Cube, slot: int) -> tuple[CommittedScene, ...]:
+        """The dates to use for the one in `slot`, that one included, in order of time."""
+
+    def predict_window(self, cube: Cube, slot: int, window: Window) -> Prediction:
+        """Super-resolve a window of the measured grid for the date in `slot`.
+
+        The same pixels whatever window they are asked in, and in whatever order. Depends on
+        all dates of the cube, hence on its generation.
+        """

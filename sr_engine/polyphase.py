@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from datacube.errors import InvalidInput
+from datacube.layout import PlaneSpec
 from sr_engine.card import ModelCard
 from sr_engine.model import Influence, Reflectance
+from sr_engine.planes import INFLUENCE, REACH
 
 Kernel = NDArray[np.float32]  # (phase_y, phase_x, 2 halo + 1, 2 halo + 1)
 
@@ -31,6 +33,11 @@ class PolyphaseModel:
     def card(self) -> ModelCard:
         """What the model is."""
         return self._card
+
+    @property
+    def planes(self) -> tuple[PlaneSpec, ...]:
+        """Influence and reach, which are exact for a linear model."""
+        return INFLUENCE, REACH
 
     def kernel(self, band: str) -> Kernel:
         """The weights for one band; those of each phase sum to one."""

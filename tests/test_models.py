@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from datacube import Cube, Product, ScenePixels, Window
@@ -17,12 +18,12 @@ from datacube.simulation import acquire, build_landscape, plan_season
 from sr_engine.bicubic import bicubic
 from sr_engine.blocks import compute_block, plan_blocks, predict_window, product_spec
 from sr_engine.gaps import filled
-from sr_engine.model import Model, Reflectance
-from sr_engine.registry import find_model, models
+from sr_engine.model import PatchModel, Reflectance
+from sr_engine.registry import find_model, find_patch_model, models
 from sr_engine.wiener import axis_response, wiener
 from tests.scenes import BANDS, new_cube, scene
 
-MODELS = list(models().values())
+MODELS = [model for model in models().values() if isinstance(model, PatchModel)]
 model_ids = [model.card.id for model in MODELS]
 
 
@@ -32,7 +33,7 @@ def smooth_image(shape: tuple[int, int], seed: int = 3) -> Reflectance:
     return (0.05 + 0.4 * blurred).astype(np.float32)
 
 
-def whole(model: Model, image: Reflectance) -> Reflectance:
+def whole(model: PatchModel, image: Reflectance) -> Reflectance:
     halo = model.card.halo_px
     return model.predict(np.pad(image, ((0, 0), (halo, halo), (halo, halo)), mode="edge"), BANDS)
 
@@ -57,13 +58,13 @@ def test_bicubic_agrees_with_pillow(factor: int) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=model_ids)
-def test_a_constant_image_stays_what_it_is(model: Model) -> None:
+def test_a_constant_image_stays_what_it_is(model: PatchModel) -> None:
     flat = np.full((len(BANDS), 20, 31), 0.2, np.float32)
     np.testing.assert_allclose(whole(model, flat), 0.2, atol=1e-6)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=model_ids)
-def test_output_lies_on_the_same_ground(model: Model) -> None:
+def test_output_lies_on_the_same_ground(model: PatchModel) -> None:
     """A ramp keeps its place to a hundredth of a measured pixel: no half-pixel shift."""
     rows, cols = np.mgrid[0:48, 0:61].astype(np.float32)
     ramp = np.stack([0.003 * rows + 0.001 * cols] * len(BANDS))
@@ -80,7 +81,7 @@ def test_output_lies_on_the_same_ground(model: Model) -> None:
     height=st.integers(1, 40), width=st.integers(1, 40), cut=st.integers(1, 39),
     model=st.sampled_from(MODELS),
 )  # fmt: skip
-def test_tiled_equals_whole(height: int, width: int, cut: int, model: Model) -> None:
+def test_tiled_equals_whole(height: int, width: int, cut: int, model: PatchModel) -> None:
     image = smooth_image((height, width))
     halo, factor = model.card.halo_px, model.card.factor
     padded = np.pad(image, ((0, 0), (halo, halo), (halo, halo)), mode="edge")
@@ -92,7 +93,7 @@ def test_tiled_equals_whole(height: int, width: int, cut: int, model: Model) -> 
 
 
 @pytest.mark.parametrize("model", MODELS, ids=model_ids)
-def test_blocks_of_a_cube_join_without_a_seam(tmp_path: Path, model: Model) -> None:
+def test_blocks_of_a_cube_join_without_a_seam(tmp_path: Path, model: PatchModel) -> None:
     """Blocks computed one by one equal one window over them all, gaps and edges included."""
     image = smooth_image((150, 270))
     image[:, 120:131, 122:140] = np.nan
@@ -104,7 +105,7 @@ def test_blocks_of_a_cube_join_without_a_seam(tmp_path: Path, model: Model) -> N
     for block in plan.missing:
         compute_block(product, model, 0, block)
     assert plan_blocks(product, 0, Window(0, 0, 150, 270)).missing == ()
-    fine, _, _ = predict_window(cube, model, 0, Window(0, 0, 150, 270))
+    fine = predict_window(cube, model, 0, Window(0, 0, 150, 270)).reflectance
     joined = product.dataset().reflectance.values[0]
     np.testing.assert_array_equal(np.isnan(joined), np.isnan(fine))
     np.testing.assert_allclose(joined, fine, atol=6e-5)  # half a digital number
@@ -112,15 +113,16 @@ def test_blocks_of_a_cube_join_without_a_seam(tmp_path: Path, model: Model) -> N
 
 @pytest.mark.parametrize("model", MODELS, ids=model_ids)
 def test_no_data_stays_no_data_and_reaches_no_further_than_the_kernel(
-    tmp_path: Path, model: Model
+    tmp_path: Path, model: PatchModel
 ) -> None:
     image = smooth_image((60, 70))
     holed = image.copy()
     holed[:, 25:31, 30:34] = np.nan
     factor, halo = model.card.factor, model.card.halo_px
     window = Window(0, 0, 60, 70)
-    fine, influence, _ = predict_window(cube_of(tmp_path / "holed", holed), model, 0, window)
-    whole_fine, _, _ = predict_window(cube_of(tmp_path / "whole", image), model, 0, window)
+    made = predict_window(cube_of(tmp_path / "holed", holed), model, 0, window)
+    fine, influence = made.reflectance, made.planes["influence"]
+    whole_fine = predict_window(cube_of(tmp_path / "whole", image), model, 0, window).reflectance
     gap = np.zeros((60, 70), bool)
     gap[25:31, 30:34] = True
     fine_gap = gap.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -146,7 +148,7 @@ def test_gaps_are_filled_from_their_own_neighbourhood(seed: int) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=model_ids)
-def test_influence_is_the_sum_of_what_each_neighbour_changed(model: Model) -> None:
+def test_influence_is_the_sum_of_what_each_neighbour_changed(model: PatchModel) -> None:
     """Perturbing one input pixel changes the output by weight x perturbation: the oracle."""
     halo, factor = model.card.halo_px, model.card.factor
     base = np.full((1, 2 * halo + 1, 2 * halo + 1), 0.1, np.float32)
@@ -188,9 +190,9 @@ def test_wiener_beats_bicubic_on_simulated_truth(factor: int) -> None:
     truth = truth.reshape(4, height, ratio, width, ratio).mean(axis=(2, 4))
     rim = 8 * factor
 
-    def mean_squared_error(model: Model) -> np.ndarray:
+    def mean_squared_error(model: PatchModel) -> NDArray[np.float32]:
         error = (whole(model, image) - truth)[:, rim:-rim, rim:-rim]
-        return np.nanmean(error**2, axis=(1, 2))
+        return np.asarray(np.nanmean(error**2, axis=(1, 2)), np.float32)
 
     gain_db = 10 * np.log10(
         mean_squared_error(bicubic(factor)) / mean_squared_error(wiener(factor))
@@ -199,7 +201,7 @@ def test_wiener_beats_bicubic_on_simulated_truth(factor: int) -> None:
 
 
 def test_wrong_input_is_refused_in_one_line() -> None:
-    model = find_model("wiener-x2")
+    model = find_patch_model("wiener-x2")
     with pytest.raises(InvalidInput, match="halo"):
         model.predict(np.zeros((1, 12, 40), np.float32), ("B04",))
     with pytest.raises(InvalidInput, match="bands"):
@@ -208,3 +210,5 @@ def test_wrong_input_is_refused_in_one_line() -> None:
         model.predict(np.zeros((1, 40, 40), np.float32), ("B99",))
     with pytest.raises(NotFound, match="wiener-x4"):
         find_model("wiener-x5")
+    with pytest.raises(InvalidInput, match="several dates"):
+        find_patch_model("fusion-x2")

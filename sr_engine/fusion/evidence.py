@@ -44,16 +44,14 @@ def estimate_strengths(images: NDArray[np.float32], design: Design, seed: int) -
     aliasing = Aliasing(
         fy, fx, design.factor, exponent=design.exponent, lowest=0.5 / max(images.shape[1:])
     )
-    basis, values, _ = np.linalg.svd(
-        aliasing.recorded(design.shifts_px, design.sigma_px), full_matrices=False
-    )
+    basis, powers = _modes(aliasing.recorded(design.shifts_px, design.sigma_px), design.change)
     inside = np.abs(np.einsum("ntq,nt->nq", basis.conj(), spectra)) ** 2
     energy = (np.abs(spectra) ** 2).sum(axis=1)
     outside = np.maximum(energy - inside.sum(axis=1), 0)
-    spare = spectra.shape[1] - values.shape[1]
+    spare = spectra.shape[1] - powers.shape[1]
     best, strengths = np.inf, Strengths(1e-12, 1e-12)
     for ratio in RATIOS:
-        power = values**2 + ratio
+        power = powers + ratio
         amplitude = ((inside / power).sum(axis=1) + outside / ratio).mean() / spectra.shape[1]
         amplitude = max(float(amplitude), 1e-12)
         cost = np.log(power).sum(axis=1).mean() + spare * np.log(ratio)
@@ -61,6 +59,19 @@ def estimate_strengths(images: NDArray[np.float32], design: Design, seed: int) -
         if cost < best:
             best, strengths = cost, Strengths(amplitude, float(ratio) * amplitude)
     return strengths
+
+
+def _modes(
+    recorded: NDArray[np.complex128], change: tuple[float, ...]
+) -> tuple[NDArray[np.complex128], Float]:
+    """Combinations of dates (n, date, mode) that vary by themselves, and their power (n, mode)."""
+    if not change:
+        basis, values, _ = np.linalg.svd(recorded, full_matrices=False)
+        return basis, values**2
+    own = (np.abs(recorded) ** 2).sum(axis=-1) * np.array(change)
+    covariance = recorded @ recorded.conj().swapaxes(-1, -2) + own[:, :, None] * np.eye(len(change))
+    powers, basis = np.linalg.eigh(covariance)
+    return basis, np.maximum(powers, 0)
 
 
 def _sampled_spectra(

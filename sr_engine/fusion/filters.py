@@ -20,7 +20,7 @@ Float = NDArray[np.float64]
 CHUNK_VALUES = 4_000_000  # complex numbers held at once while systems are solved: 64 MB
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FilterBank:
     """Filters for blocks of `shape` (height, width) LR pixels, as half spectra (kx >= 0).
 
@@ -40,13 +40,17 @@ class FilterBank:
 
 @dataclass(frozen=True)
 class Design:
-    """What fixes a filter bank: `noise_ratio` is noise variance over the prior's amplitude."""
+    """What fixes a filter bank: `noise_ratio` is noise variance over the prior's amplitude.
+
+    `change` (date,) is the power of what each date has of its own, over that of the scene.
+    """
 
     factor: int
     shifts_px: Float
     sigma_px: float
     noise_ratio: float
     exponent: float
+    change: tuple[float, ...] = ()
 
 
 def design_filters(design: Design, shape: tuple[int, int]) -> FilterBank:
@@ -67,7 +71,7 @@ def design_filters(design: Design, shape: tuple[int, int]) -> FilterBank:
         sharpen[part] = solved.sharpen.reshape(-1, len(kx), pixels, dates)
         predict[part] = solved.predict.reshape(-1, len(kx), dates, dates)
         weights = np.broadcast_to(weight, fy.shape).ravel()
-        noise_part += weights @ (solved.sharpen.abs() ** 2).sum(-1).numpy()
+        noise_part += weights @ solved.noise.numpy()
         total += weights @ solved.variance.numpy()
     scene_part = total - design.noise_ratio * noise_part + _beyond(design, shape)
     return FilterBank(
@@ -92,17 +96,28 @@ def filtered(filters: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _Solved:
-    """Filters of n frequencies, and the error variance (n, pixel) at prior amplitude 1."""
+    """Filters of n frequencies, and the error variance (n, pixel) at prior amplitude 1.
+
+    `noise` (n, pixel) is the part of it, per unit of noise, that noise and change make.
+    """
 
     sharpen: torch.Tensor
     predict: torch.Tensor
     variance: torch.Tensor
+    noise: torch.Tensor
 
 
 def _solve(design: Design, fy: Float, fx: Float, lowest: float) -> _Solved:
-    """Gain K = R B^H (B B^H + ratio I)^-1, by Cholesky on whichever side is smaller."""
+    """Gain K = R B^H (B B^H + N)^-1, by Cholesky on whichever side is smaller.
+
+    N is the noise ratio and each date's change. Rows of B are divided by sqrt(N / ratio), so
+    that what is solved has white noise. `predict` is S (S + ratio I)^-1, S being all that is
+    not noise: B B^H and the changes.
+    """
     aliasing = Aliasing(fy, fx, design.factor, exponent=design.exponent, lowest=lowest)
     recorded = torch.from_numpy(aliasing.recorded(design.shifts_px, design.sigma_px))
+    weights = _weights(recorded, design)
+    recorded = recorded * weights
     dates, sources = recorded.shape[1:]
     if dates <= sources:
         system = recorded @ recorded.mH + design.noise_ratio * torch.eye(dates)
@@ -110,10 +125,23 @@ def _solve(design: Design, fy: Float, fx: Float, lowest: float) -> _Solved:
     else:
         system = recorded.mH @ recorded + design.noise_ratio * torch.eye(sources)
         inner = torch.cholesky_solve(recorded.mH.contiguous(), torch.linalg.cholesky(system))
-    sharpen = aliasing.read(inner)
-    explained = (sharpen * aliasing.read(recorded.mH).conj()).sum(-1).real
+    white = aliasing.read(inner)
+    explained = (white * aliasing.read(recorded.mH).conj()).sum(-1).real
     variance = torch.from_numpy(aliasing.pixel_power())[:, None] - explained
-    return _Solved(sharpen, recorded @ inner, variance)
+    predict = recorded @ inner
+    if design.change:
+        identity = torch.eye(dates)
+        predict = identity - weights * (identity - predict) * weights.mT
+    return _Solved(white * weights.mT, predict, variance, (white.abs() ** 2).sum(-1))
+
+
+def _weights(recorded: torch.Tensor, design: Design) -> torch.Tensor:
+    """(n, date, 1) one over the noise that each date's change amounts to, in units of noise."""
+    if not design.change:
+        return torch.ones((1, len(design.shifts_px), 1), dtype=torch.float64)
+    power = (recorded.abs() ** 2).sum(-1, keepdim=True)
+    change = torch.tensor(design.change, dtype=torch.float64)[None, :, None]
+    return torch.rsqrt(1 + change * power / design.noise_ratio)
 
 
 def _beyond(design: Design, shape: tuple[int, int]) -> float:

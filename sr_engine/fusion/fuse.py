@@ -16,7 +16,7 @@ from datacube.bands import Band
 from datacube.errors import InvalidInput
 from datacube.registration import Registration, estimate_shifts, has_data
 from sr_engine.fusion.closed_form import fuse_closed_form
-from sr_engine.fusion.radiometry import estimate_radiometry
+from sr_engine.fusion.radiometry import Radiometry, estimate_radiometry
 from sr_engine.fusion.settings import Factor, FusionResult, FusionSettings, Stack
 from sr_engine.fusion.strategies import fuse_by_splats
 
@@ -25,10 +25,16 @@ DEFAULTS = FusionSettings()
 
 @dataclass(frozen=True)
 class Prepared:
-    """A `stack` ready to be solved, and what was found on the way to it."""
+    """A `stack` ready to be solved, and what was found on the way to it.
+
+    `whole_px` (date, 2) is the whole-pixel part of the shifts of the dates in the stack,
+    undone there; `radiometry` is what was applied to them.
+    """
 
     stack: Stack
     registration: Registration
+    whole_px: NDArray[np.intp]
+    radiometry: Radiometry
 
 
 def fuse(
@@ -82,19 +88,22 @@ def prepare(
         reference = _first_clear(observations)
     registration = _registration(observations, reference, settings)
     used = np.flatnonzero(registration.usable)
-    whole = np.round(registration.shifts_px[used]).astype(int)
+    whole = np.round(registration.shifts_px[used]).astype(np.intp)
     shifts = registration.shifts_px[used] - whole
     values = np.stack(
         [_shifted_back(observations[i], *step) for i, step in zip(used, whole, strict=True)]
     )
+    place = int(np.flatnonzero(used == reference)[0])
+    same = np.ones(values.shape[:2])
+    radiometry = Radiometry(same, np.zeros_like(same))
     if settings.match_radiometry and len(used) > 1:
-        place = int(np.flatnonzero(used == reference)[0])
-        values = estimate_radiometry(values, shifts, place).applied(values)
+        radiometry = estimate_radiometry(values, shifts, place)
+        values = radiometry.applied(values)
     # A pixel counts only where all bands are there, so that bands share their gaps.
     values = np.where(has_data(values)[:, None], values, np.float32(np.nan))
     sigma = settings.psf_sigma_px
     sigmas = tuple(band.psf_sigma_px if sigma is None else sigma for band in bands)
-    return Prepared(Stack(values, shifts, sigmas), registration)
+    return Prepared(Stack(values, shifts, sigmas, place), registration, whole, radiometry)
 
 
 def _registration(
