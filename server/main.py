@@ -12,6 +12,7 @@ from fastapi import FastAPI
 import datacube.cli
 import datacube.store_cli
 import server.cli
+import sr_engine.cli
 from datacube.benchmark import Figures
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.settings import Settings
@@ -54,10 +55,19 @@ def _ingest_figures(data: Path | None) -> Figures:
     return ingest_figures(data)
 
 
+def _fusion_figures(_data: Path | None) -> Figures:
+    from sr_engine.fusion.bench import fusion_figures  # noqa: PLC0415
+
+    return fusion_figures()
+
+
 datacube.cli.register(app)
 datacube.store_cli.register(app)
 server.cli.register(app, make_app)
-server.cli.register_bench(app, {"demo": _demo_figures, "ingest": _ingest_figures})
+sr_engine.cli.register(app)
+server.cli.register_bench(
+    app, {"demo": _demo_figures, "fusion": _fusion_figures, "ingest": _ingest_figures}
+)
 
 
 def main() -> None:

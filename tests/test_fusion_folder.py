@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
-from sr_engine.fusion import cli, experiments
+from sr_engine import cli
+from sr_engine.fusion import experiments
 from sr_engine.fusion.folder import Choice, read_folder
 from sr_engine.fusion.trial import Trial, TrialPlan, simulate_trial
 

@@ -6,6 +6,7 @@ longer falls, the fit goes back to the best state seen. (Without that, 80 iterat
 conjugate gradients were once seen to lose 1 dB to noise.)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,14 @@ HUBER = 0.05  # of the band's spread: below it differences are noise, above it e
 CHECK_EVERY = 10
 TURN = 25
 PATIENCE = 3
+REPORT_EVERY = 25
 WEIGHT_RATE, SHIFT_RATE = 0.05, 0.002
+
+Progress = Callable[[int, float], None]
+
+
+def silent(_iterations: int, _loss: float) -> None:
+    """Report to nobody."""
 
 
 @dataclass
@@ -29,15 +37,18 @@ class Fitting:
     fitted: torch.Tensor
     held_out: torch.Tensor
     losses: list[float] = field(default_factory=list)
+    progress: Progress = silent
 
     @classmethod
-    def of(cls, values: NDArray[np.float32], share: float, seed: int) -> "Fitting":
+    def of(
+        cls, values: NDArray[np.float32], share: float, seed: int, progress: Progress = silent
+    ) -> "Fitting":
         """Hold a `share` of the seen pixels of `values` out, the same in all bands."""
         observed = torch.from_numpy(values)
         seen = torch.isfinite(observed)
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.rand(observed[:, :1].shape, generator=generator) < share
-        return cls(torch.nan_to_num(observed), seen & ~drawn, seen & drawn)
+        return cls(torch.nan_to_num(observed), seen & ~drawn, seen & drawn, progress=progress)
 
     def loss(self, model: SplatField, tv: float) -> torch.Tensor:
         """What is minimised."""
@@ -46,6 +57,11 @@ class Fitting:
         if tv:
             loss = loss + tv * huber_variation(model.weights)
         return loss
+
+    def _record(self, loss: float) -> None:
+        self.losses.append(loss)
+        if len(self.losses) % REPORT_EVERY == 0:
+            self.progress(len(self.losses), loss)
 
     def held_out_error(self, model: SplatField) -> float:
         """Mean squared residual of what was held out."""
@@ -69,7 +85,7 @@ class Fitting:
             loss = self.loss(model, tv * left)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            self.losses.append(float(loss.detach()))
+            self._record(float(loss.detach()))
             if (step + 1) % CHECK_EVERY == 0 and best.is_over(self.held_out_error(model), model):
                 break
         best.restore(model)
@@ -105,7 +121,7 @@ class Fitting:
             model.zero_grad()
             loss = self.loss(model, tv)
             loss.backward()  # type: ignore[no-untyped-call]
-            self.losses.append(float(loss.detach()))
+            self._record(float(loss.detach()))
             return loss
 
         optimiser.step(closure)  # type: ignore[no-untyped-call]

@@ -7,8 +7,10 @@ that the file states are applied.
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -45,16 +47,20 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class FolderStack:
-    """`observations` (date, band, y, x), NaN where masked, of `dates` on one `grid`."""
+class DateStack:
+    """`observations` (date, band, y, x), NaN where masked, of `dates` on one `grid`.
+
+    `origin` says where they come from, as far as that is known.
+    """
 
     observations: Image
     bands: tuple[Band, ...]
     dates: tuple[str, ...]
     grid: Grid
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_folder(folder: Path, choice: Choice) -> FolderStack:
+def read_folder(folder: Path, choice: Choice) -> DateStack:
     """Read the chosen dates of `folder`, in order of time.
 
     Raises NotFound where there is no such date, InvalidInput where a file's grid or bands
@@ -71,16 +77,16 @@ def read_folder(folder: Path, choice: Choice) -> FolderStack:
             f"in {folder}"
         )
     grid, bands = _described(paths[0])
-    window = _middle(grid.shape, choice.crop_px)
+    window = middle(grid.shape, choice.crop_px)
     clear = {path: _seen(path, grid, window).mean() for path in paths}
     chosen = sorted(sorted(paths, key=lambda path: -clear[path])[: choice.n_obs])
     dates = [_read(path, grid, bands, window) for path in chosen]
-    return FolderStack(
+    return DateStack(
         np.stack(dates), bands, tuple(path.stem for path in chosen), grid.cropped(window)
     )
 
 
-def write_cog(path: Path, result: FusionResult, stack: FolderStack) -> None:
+def write_cog(path: Path, result: FusionResult, stack: DateStack) -> None:
     """Write reflectance and standard deviation as a cloud-optimised GeoTIFF with its tags."""
     grid = stack.grid.refined(result.factor)
     profile = {
@@ -100,14 +106,16 @@ def write_cog(path: Path, result: FusionResult, stack: FolderStack) -> None:
         for i, band in enumerate(stack.bands):
             out.set_band_description(i + 1, band.name)
             out.set_band_description(i + 1 + len(stack.bands), f"{band.name}_sigma")
-        out.update_tags(**result_tags(result, stack.dates))
+        out.update_tags(**result_tags(result, stack))
 
 
-def result_tags(result: FusionResult, dates: tuple[str, ...]) -> dict[str, str]:
-    """Dates, shifts found, reasons for leaving out, and every setting, as JSON strings."""
+def result_tags(result: FusionResult, stack: DateStack) -> dict[str, str]:
+    """Origin, dates, shifts found, reasons for leaving out, and every setting, as JSON strings."""
     return {
+        "SRCUBE_NOTE": "inferred, not measured; a finer grid is not a finer resolution",
+        "SRCUBE_ORIGIN": json.dumps(dict(stack.origin)),
         "SRCUBE_MODEL": f"fusion x{result.factor}",
-        "SRCUBE_DATES": json.dumps(list(dates)),
+        "SRCUBE_DATES": json.dumps(list(stack.dates)),
         "SRCUBE_SHIFTS_PX": json.dumps(np.round(result.shifts_px, 4).tolist()),
         "SRCUBE_USED": json.dumps(result.used.tolist()),
         "SRCUBE_REASONS": json.dumps(list(result.reasons)),
@@ -128,7 +136,8 @@ def _described(path: Path) -> tuple[Grid, tuple[Band, ...]]:
         return Grid(source.crs.to_string(), source.transform, source.shape), find_bands(names)
 
 
-def _middle(shape: tuple[int, int], crop_px: int | None) -> Window:
+def middle(shape: tuple[int, int], crop_px: int | None) -> Window:
+    """A square of `crop_px` in the middle of a raster; None takes all of it."""
     height, width = (length if crop_px is None else min(length, crop_px) for length in shape)
     return Window((shape[0] - height) // 2, (shape[1] - width) // 2, height, width)
 

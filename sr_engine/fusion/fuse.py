@@ -16,6 +16,7 @@ from datacube.bands import Band
 from datacube.errors import InvalidInput
 from datacube.registration import Registration, estimate_shifts, has_data
 from sr_engine.fusion.closed_form import fuse_closed_form
+from sr_engine.fusion.fitting import Progress, silent
 from sr_engine.fusion.radiometry import Radiometry, estimate_radiometry
 from sr_engine.fusion.settings import Factor, FusionResult, FusionSettings, Stack
 from sr_engine.fusion.strategies import fuse_by_splats
@@ -42,13 +43,15 @@ def fuse(
     bands: Sequence[Band],
     factor: int,
     settings: FusionSettings = DEFAULTS,
+    progress: Progress = silent,
 ) -> FusionResult:
     """Fuse `observations` (date, band, y, x) of reflectance, NaN where there is none.
 
     A pixel counts as seen by a date where all its bands are finite. The answer lies on the
     grid of the reference date, `factor` (2, 4 or 8) times finer, in its radiometry. Dates
     without data, shifted too far, or unlike the reference are left out with their reason. A
-    constant image comes back constant; a single date is deconvolved.
+    constant image comes back constant; a single date is deconvolved. `progress` is told the
+    count of iterations and the loss of an iterative method, as it goes.
 
     Raises InvalidInput for another factor, shapes and bands that do not fit, bands of
     different pixel size, no data at all, or more than `settings.memory_limit_mb` can hold.
@@ -59,7 +62,7 @@ def fuse(
     if settings.method == "closed_form":
         reflectance, sigma = fuse_closed_form(prepared.stack, factor, settings)
     else:
-        reflectance, losses, _ = fuse_by_splats(prepared.stack, factor, settings)
+        reflectance, losses, _ = fuse_by_splats(prepared.stack, factor, settings, progress)
         sigma = np.zeros_like(reflectance)
     registration = prepared.registration
     unseen = ~has_data(prepared.stack.values).any(axis=0)
@@ -168,15 +171,20 @@ def _check(
     dates, reference = len(observations), settings.reference
     if reference is not None and not 0 <= reference < dates:
         raise InvalidInput(f"the reference date {reference} is not among 0 to {dates - 1}")
-    need_mb = _memory_mb(observations.shape, factor)
-    if need_mb > settings.memory_limit_mb:
-        raise InvalidInput(
-            f"{dates} dates of {observations.shape[2]}x{observations.shape[3]} px need about "
-            f"{need_mb} MB, more than the limit of {settings.memory_limit_mb}; use fewer dates, "
-            "a smaller crop, or raise memory_limit_mb"
-        )
+    check_memory(observations.shape, factor, settings)
     if not has_data(observations).any():
         raise InvalidInput("no pixel has data in all bands on any date; choose other dates")
+
+
+def check_memory(shape: tuple[int, ...], factor: int, settings: FusionSettings) -> None:
+    """Raise InvalidInput if fusing a stack of `shape` takes more than the settings allow."""
+    need_mb = _memory_mb(shape, factor)
+    if need_mb > settings.memory_limit_mb:
+        raise InvalidInput(
+            f"{shape[0]} dates of {shape[2]}x{shape[3]} px need about {need_mb} MB, more than the "
+            f"limit of {settings.memory_limit_mb}; use fewer dates, a smaller crop, or raise "
+            "memory_limit_mb"
+        )
 
 
 def _memory_mb(shape: tuple[int, ...], factor: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sr_engine.fusion.fitting import Fitting
+from sr_engine.fusion.fitting import Fitting, Progress, silent
 from sr_engine.fusion.settings import FusionSettings, Stack
 from sr_engine.fusion.splat import SplatField, SplatGrid
 
@@ -18,14 +18,14 @@ Image = NDArray[np.float32]
 
 
 def fuse_by_splats(
-    stack: Stack, factor: int, settings: FusionSettings
+    stack: Stack, factor: int, settings: FusionSettings, progress: Progress = silent
 ) -> tuple[Image, tuple[float, ...], NDArray[np.float64]]:
     """The scene (band, y * factor, x * factor), the losses, and the shifts as refined."""
     means = np.asarray(np.nanmean(stack.values, axis=(0, 2, 3)), dtype=np.float32)
     spreads = np.asarray(np.nanstd(stack.values, axis=(0, 2, 3)), dtype=np.float32)
     spreads = np.maximum(spreads, 1e-6)[:, None, None]
     scaled = ((stack.values - means[:, None, None]) / spreads).astype(np.float32)
-    fitting = Fitting.of(scaled, settings.held_out, settings.seed)
+    fitting = Fitting.of(scaled, settings.held_out, settings.seed, progress)
     model = _coarsest(stack, factor, settings)
     while True:
         finest = model.grid.per_px >= factor
