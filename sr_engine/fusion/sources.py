@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datacube import Catalog, Cube, Product, Window, open_storage
+from datacube.catalog import CUBE_ID
 from datacube.commit import ROOT_KEY
 from datacube.cube import CommittedScene
 from datacube.errors import InvalidInput, NotFound
@@ -63,6 +64,8 @@ def find_cube(source: str, data: str | None) -> Cube:
     """The cube at a path, or of this id in the catalog at `data`; raises NotFound."""
     if (Path(source) / ROOT_KEY).exists():
         return Cube.open(open_storage(source))
+    if not CUBE_ID.fullmatch(source):
+        raise NotFound(f"{source[:200]} is neither a folder of dates nor a cube's folder or id")
     return Catalog(open_storage(Settings.from_environment(data=data).data)).open(source)
 
 
