@@ -6,7 +6,7 @@ from datacube.cube import Cube
 from datacube.grid import Grid
 from datacube.layout import CubeSpec, ProductSpec
 from datacube.product import Product
-from datacube.scene import Scene, ScenePixels
+from datacube.scene import PixelSource, Scene, ScenePixels
 from datacube.storage import open_storage
 from datacube.window import Window
 
@@ -17,6 +17,7 @@ __all__ = [
     "Cube",
     "CubeSpec",
     "Grid",
+    "PixelSource",
     "Product",
     "ProductSpec",
     "Scene",

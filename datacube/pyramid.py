@@ -19,11 +19,16 @@ def level_grids(grid: Grid, *, smallest_px: int = 256) -> tuple[Grid, ...]:
 
 def halved_dn(dn: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Mean over 2x2 pixels of the last two axes; no data only where all four have none."""
-    blocks = _blocks(dn)
-    valid = (blocks != NO_DATA_DN).sum(axis=(-3, -1), dtype=np.uint32)
-    total = blocks.sum(axis=(-3, -1), dtype=np.uint32)
-    mean = (total + valid // 2) // np.maximum(valid, 1)
-    halved: NDArray[np.uint16] = mean.astype(np.uint16)
+    rim = [(0, 0)] * (dn.ndim - 2) + [(0, dn.shape[-2] % 2), (0, dn.shape[-1] % 2)]
+    padded = np.pad(dn, rim, constant_values=NO_DATA_DN) if any(map(any, rim)) else dn
+    corners = [padded[..., row::2, col::2] for row in (0, 1) for col in (0, 1)]
+    total = corners[0].astype(np.uint32)
+    for corner in corners[1:]:
+        total += corner
+    if (padded != NO_DATA_DN).all():  # the rule, and ten times as fast as dividing
+        return ((total + 2) >> 2).astype(np.uint16)
+    valid = np.sum([corner != NO_DATA_DN for corner in corners], axis=0, dtype=np.uint32)
+    halved: NDArray[np.uint16] = ((total + valid // 2) // np.maximum(valid, 1)).astype(np.uint16)
     return halved
 
 
@@ -60,10 +65,3 @@ def class_levels(classes: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.
     for _ in range(count):
         yield classes
         classes = halved_classes(classes)
-
-
-def _blocks(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    height, width = values.shape[-2:]
-    rim = [(0, 0)] * (values.ndim - 2) + [(0, height % 2), (0, width % 2)]
-    padded = np.pad(values, rim, constant_values=NO_DATA_DN)
-    return padded.reshape(*values.shape[:-2], (height + 1) // 2, 2, (width + 1) // 2, 2)

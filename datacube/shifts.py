@@ -17,7 +17,7 @@ from datacube.registration import estimate_shifts
 from datacube.scene import PixelSource, reflectance_from_dn
 from datacube.window import Window
 
-WINDOW_PX = 1024  # what is compared; a hundredth of a pixel needs no more
+WINDOW_PX = 512  # what is compared; it costs the same for a small and a full scene
 LEAST_CLEAR = 0.05  # of the window, in either scene
 BANDS_COMPARED = ("B02", "B03", "B04", "B08")
 MAX_SHIFT_PX = 10.0  # a datum mistaken for another is off by about a hundred metres

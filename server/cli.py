@@ -15,17 +15,11 @@ from datacube import Catalog, benchmark, open_storage
 from datacube.benchmark import Figures
 from datacube.cli import DataOption
 from datacube.demo import build_demo
-from datacube.errors import InvalidInput, SrcubeError
+from datacube.errors import InvalidInput, Unavailable
 from datacube.settings import Settings
 
 MakeApp = Callable[[Settings], FastAPI]
 Benchmark = Callable[[Path | None], Figures]  # given the folder of real data sets, if any
-
-
-class Unavailable(SrcubeError):
-    """The address cannot be listened on."""
-
-    code = "Unavailable"
 
 
 def register(app: typer.Typer, make_app: MakeApp) -> None:

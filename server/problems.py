@@ -11,7 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from datacube.errors import Conflict, Damaged, InvalidInput, NotFound, SrcubeError
+from datacube.errors import (
+    Conflict,
+    Damaged,
+    InvalidInput,
+    NotFound,
+    OutOfSpace,
+    SrcubeError,
+    Unavailable,
+)
 
 log = logging.getLogger("srcube.server")
 
@@ -35,6 +43,13 @@ STATUS: dict[type[SrcubeError], int] = {
     TooLarge: 413,
     TooMany: 429,
     Damaged: 500,
+    Unavailable: 503,
+    OutOfSpace: 507,
+}
+OPERATORS_MATTER = {
+    500: "stored data are damaged; the operator has the details",
+    503: "the store does not answer just now; try again soon",
+    507: "the server has no space left for this; the operator has to make some",
 }
 RETRY_AFTER_S = 5
 
@@ -57,13 +72,12 @@ def problem(status: int, code: str, detail: str) -> JSONResponse:
 
 
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    if status >= 500:
-        log.error("damaged data", exc_info=error)
-        return problem(
-            status, Damaged.code, "stored data are damaged; the operator has the details"
-        )
-    return problem(status, getattr(error, "code", "Error"), str(error))
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    code = getattr(error, "code", "Error")
+    if status >= 500:  # the message may name a place in the store: it is for the operator
+        log.error("%s", code, exc_info=error)
+        return problem(status, code, OPERATORS_MATTER[status])
+    return problem(status, code, str(error))
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

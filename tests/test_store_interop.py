@@ -108,9 +108,9 @@ for level in ("r10m", "r20m"):
 def test_gdal_reads_the_same_numbers_at_the_same_place(root: Path, tmp_path: Path) -> None:
     """In an environment of its own, with Python 3.12: GDAL 3.12 comes with rasterio 1.5.
 
-    `SRCUBE_TEST_GDAL_PYTHON` names a Python that has it; otherwise one is made, from the network.
+    `TEST_GDAL_PYTHON` names a Python that has it; otherwise one is made, from the network.
     """
-    python = os.environ.get("SRCUBE_TEST_GDAL_PYTHON") or made_environment(tmp_path)
+    python = os.environ.get("TEST_GDAL_PYTHON") or made_environment(tmp_path)
     command = [python, "-c", READ_BY_GDAL, str(root), str(tmp_path)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     expected = [tiny_pixels(day, SHAPE).dn for day in (1, 2)]
@@ -126,7 +126,7 @@ def test_gdal_reads_the_same_numbers_at_the_same_place(root: Path, tmp_path: Pat
 def made_environment(folder: Path) -> str:
     """A virtual environment with rasterio 1.5 or newer; fails saying what is missing."""
     python = shutil.which("python3.12") or shutil.which("python3.13")
-    assert python, "need python3.12 on the PATH, or SRCUBE_TEST_GDAL_PYTHON"
+    assert python, "need python3.12 on the PATH, or TEST_GDAL_PYTHON"
     subprocess.run([python, "-m", "venv", str(folder / "gdal")], check=True)
     made = str(folder / "gdal/bin/python")
     subprocess.run([made, "-m", "pip", "install", "-q", "rasterio>=1.5"], check=True)
