@@ -74,3 +74,12 @@ def test_a_date_of_other_ground_has_as_much_change_as_texture() -> None:
     assert ((change[1] > 0.7) & (change[1] < 1.5)).all()
     seen[1] = False  # it shares no pixel
     np.testing.assert_array_equal(estimate_change(values, seen, np.zeros((3, 2)), 0)[1], MOST)
+
+
+def test_dates_of_other_ground_are_left_out_and_said_so() -> None:
+    answer = fused(6)
+    assert answer.used[0]
+    assert 2 <= answer.used.sum() < 6
+    left_out = [reason for reason in answer.reasons if reason]
+    assert all("other ground" in reason for reason in left_out)
+    assert np.isfinite(answer.reflectance).all()

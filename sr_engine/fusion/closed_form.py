@@ -70,14 +70,18 @@ def settle(stack: Stack, factor: int, settings: FusionSettings, size: tuple[int,
     means = np.asarray(np.nanmean(stack.values, axis=(0, 2, 3), dtype=np.float64), np.float32)
     seen = has_data(stack.values)
     bands = filled_from_others(stack.values - means[:, None, None], stack.shifts_px, seen)
-    designs = _designs(bands, seen, stack, factor, settings)
+    designs = _designs(stack, stack.change, factor, settings)
     noise = [_strengths(bands[:, i], each, settings).noise for i, each in enumerate(designs)]
     mixing = find_mixing(bands, noise, stack.sigmas_px)
     parts = mixing.mixed(bands)
-    designs = _designs(parts, seen, replace(stack, sigmas_px=mixing.sigmas_px), factor, settings)
+    change = None
+    if settings.allow_change:
+        change = estimate_change(parts, seen, stack.shifts_px, stack.reference)
+    designs = _designs(replace(stack, sigmas_px=mixing.sigmas_px), change, factor, settings)
     strengths = [_strengths(parts[:, i], each, settings) for i, each in enumerate(designs)]
     power = parts[stack.reference].var(axis=(1, 2), dtype=np.float64)
-    change = np.array([each.change or (0.0,) * len(parts) for each in designs]).T
+    if change is None:
+        change = np.zeros(parts.shape[:2])
     return Settled(
         means,
         stack.shifts_px,
@@ -91,12 +95,9 @@ def settle(stack: Stack, factor: int, settings: FusionSettings, size: tuple[int,
 
 
 def _designs(
-    values: Image, seen: Mask, stack: Stack, factor: int, settings: FusionSettings
+    stack: Stack, change: Float | None, factor: int, settings: FusionSettings
 ) -> list[Design]:
-    """How each band or mixture of `values` (date, band, y, x) was seen."""
-    change = np.zeros(values.shape[:2])
-    if settings.allow_change:
-        change = estimate_change(values, seen, stack.shifts_px, stack.reference)
+    """How each band or mixture was seen; `change` is (date, band or mixture)."""
     return [
         Design(
             factor,
@@ -104,7 +105,7 @@ def _designs(
             sigma_px,
             1.0,
             settings.prior_exponent,
-            tuple(change[:, i].tolist()) if change[:, i].any() else (),
+            tuple(change[:, i].tolist()) if change is not None and change[:, i].any() else (),
         )
         for i, sigma_px in enumerate(stack.sigmas_px)
     ]

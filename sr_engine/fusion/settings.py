@@ -20,8 +20,9 @@ class FusionSettings:
     the pixel box; None takes each band's own. `reference`: the date whose grid and radiometry
     the answer has; None is the first usable one. `match_radiometry` fits a gain and an offset
     per date and band. `allow_change` lets the ground differ between dates, and asks for that of
-    the reference; without it the dates share one scene. `refills` are the rounds that replace
-    cloud by what the fit predicts there. `prior_exponent` is that of the scene's power spectrum
+    the reference, leaving out dates of which more than `max_change` is other; without it the
+    dates share one scene. `refills` are the rounds that replace cloud by what the fit predicts
+    there. `prior_exponent` is that of the scene's power spectrum
     |f|^-exponent. `tv`, `c2f_levels` (grid spacings in finest splats), `iterations` and
     `held_out` belong to the iterative methods.
     """
@@ -33,6 +34,7 @@ class FusionSettings:
     max_shift_px: float = 3.0
     match_radiometry: bool = True
     allow_change: bool = True
+    max_change: float = 0.3
     refills: int = 3
     prior_exponent: float = 3.0
     tv: float = 1e-3
@@ -94,9 +96,11 @@ class Stack:
     """Registered, radiometrically matched dates: `values` (date, band, y, x), NaN in gaps.
 
     `shifts_px` (date, 2), one `sigmas_px` per band, and the place of the `reference` date.
+    `change` (date, band) is what `estimate_change` found, None where it was not asked.
     """
 
     values: NDArray[np.float32]
     shifts_px: NDArray[np.float64]
     sigmas_px: tuple[float, ...]
     reference: int = 0
+    change: NDArray[np.float64] | None = None
