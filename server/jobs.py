@@ -189,10 +189,12 @@ class JobService:
                 continue
             try:
                 self._run(job)
-            except (SrcubeError, OSError) as error:
+            except SrcubeError as error:
                 log.exception("job %s failed", job.id)
-                text = str(error) if isinstance(error, SrcubeError) else "the store cannot be used"
-                job.become("failed", text)
+                job.become("failed", str(error))
+            except Exception:  # noqa: BLE001 (the thread's outermost handler: it must live on)
+                log.exception("job %s failed", job.id)
+                job.become("failed", "an error of ours; it has been logged")
 
     def _run(self, job: Job) -> None:
         job.become("running")

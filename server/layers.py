@@ -5,7 +5,6 @@ from typing import Any
 
 from datacube import Cube, Product
 from datacube.errors import InvalidInput, NotFound
-from datacube.product import Block
 from server.reader import (
     Frame,
     Pixels,
@@ -164,11 +163,6 @@ class View:
             return Stretch(low, high)
         scale = PLANES[self.layer.variable].scale_factor
         return Stretch(low, high, scale, -scale, self.layer.colormap)
-
-    def has_truth(self, block: Block = (0, 0)) -> bool:
-        """Whether the truth of this date is known."""
-        product = self.product
-        return product is not None and product.has_block(self.slot, block)
 
 
 def layers_of(cube: Cube) -> tuple[Layer, ...]:

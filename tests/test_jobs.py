@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datacube import Cube, ScenePixels
+from datacube import Cube, ScenePixels, Window
 from datacube.product import Product
 from datacube.settings import Settings
+from server.jobs import JobService
 from sr_engine.blocks import predict_window, product_spec
+from sr_engine.model import Reflectance
+from sr_engine.polyphase import PolyphaseModel
 from sr_engine.registry import find_model
 from tests.conftest import serving
 from tests.scenes import new_cube, scene
@@ -217,3 +221,31 @@ def test_an_unknown_job_is_not_found(url: str) -> None:
     for method in ("GET", "DELETE"):
         assert httpx.request(method, f"{url}/jobs/none").status_code == 404
     assert httpx.get(f"{url}/jobs/none/events").status_code == 404
+
+
+class BrokenModel(PolyphaseModel):
+    """A third party's model with a mistake in it."""
+
+    def predict(self, patch: Reflectance, bands: tuple[str, ...]) -> Reflectance:
+        raise ZeroDivisionError(f"no scale for {bands} of {patch.shape}")
+
+
+def test_a_broken_model_fails_its_job_and_no_other(cube: Cube, tmp_path: Path) -> None:
+    sound = find_model("bicubic-x2")
+    assert isinstance(sound, PolyphaseModel)
+    broken = BrokenModel(replace(sound.card, id="broken-x2"), sound.kernel)
+    service = JobService(Settings(data=str(tmp_path)))
+    service.start()
+    try:
+        window = Window(0, 0, 100, 100)
+        failed, done = (
+            service.submit(service.plan(cube, model, 0, window)) for model in (broken, sound)
+        )
+        deadline = time.monotonic() + 60
+        while done.status not in {"successful", "failed"} and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        service.stop()
+    assert failed.status == "failed"
+    assert "scale" not in failed.message
+    assert done.status == "successful"
