@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datacube.registration import has_data
 from datacube.simulation.landscape import Landscape, build_landscape
 from sr_engine.fusion.chart import save_chart
 from sr_engine.fusion.closed_form import fuse_closed_form
@@ -87,7 +88,7 @@ def limits(folder: Path, plan: TrialPlan, report: Report) -> None:
         values, twos, fours = (list(column) for column in zip(*rows, strict=True))
         save_chart(
             folder / f"{axis.name}.svg",
-            f"Fusion of {plan.dates} dates (simulated): {axis.label}",
+            f"What fusion gains (simulated), by {axis.label}",
             (axis.label, "PSNR gain over bicubic mean, dB"),
             values,
             {"x2": twos, "x4": fours},
@@ -95,13 +96,15 @@ def limits(folder: Path, plan: TrialPlan, report: Report) -> None:
 
 
 def _gains(axis: Axis, value: float, plan: TrialPlan, landscape: Landscape) -> tuple[float, float]:
-    """At x2 and x4."""
+    """At x2 and x4, where a date in use saw the ground."""
     trial = axis.spoil(simulate_trial(axis.plan(plan, value), landscape), value)
     settings = FusionSettings()
     stack = axis.move(prepare(trial.observations, trial.bands, settings).stack, value)
+    unseen = ~has_data(stack.values).any(axis=0)
     gains = []
     for factor in (2, 4):
-        truth = trial.truth(factor)
+        truth = trial.truth(factor).copy()
+        truth[:, unseen.repeat(factor, axis=0).repeat(factor, axis=1)] = np.nan
         fused = psnr(fuse_closed_form(stack, factor, settings)[0], truth)
         gains.append(fused - psnr(bicubic_mean(trial.observations, factor), truth))
     return gains[0], gains[1]
