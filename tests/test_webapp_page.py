@@ -213,7 +213,7 @@ def keep_the_worker_busy(visitor: Visitor) -> None:
         inputs = {
             "collection": "simulated",
             "datetime": scene["datetime"],
-            "model": "bicubic-x2",
+            "model": "fusion-x4",  # takes seconds before its first block is there
             "bbox": collection["extent"]["spatial"]["bbox"][0],
         }
         address = f"{visitor.base_url}/processes/super-resolve/execution"
