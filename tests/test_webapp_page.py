@@ -186,6 +186,16 @@ def test_influence_comes_with_a_legend(visitor: Visitor) -> None:
     assert difference(*visitor.strips()) > 5
 
 
+def test_uncertainty_of_the_fusion_comes_with_a_legend(visitor: Visitor) -> None:
+    before = visitor.strips()[1]
+    visitor.choose("Right of the handle", "Uncertainty: posterior standard deviation")
+    visitor.settle()
+    expect(visitor.page.locator(".srcube .legend")).to_be_visible()
+    after = visitor.strips()[1]
+    assert difference(before, after) > 20
+    assert colourfulness(after) > 3
+
+
 def test_visitors_do_not_share_state(visit: Callable[[], Visitor]) -> None:
     one, other = visit(), visit()
     title = other.caption("left").locator("strong").inner_text()

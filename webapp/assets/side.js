@@ -9,7 +9,7 @@ const RAMPS = {
   magma: ["#000004", "#51127c", "#b73779", "#fc8961", "#fcfdbf"],
   greys: ["#000000", "#ffffff"],
 };
-const COMPUTED_KINDS = ["inferred", "explanation"];
+const COMPUTED_KINDS = ["inferred", "explanation", "uncertainty"];
 
 export class Side {
   constructor(map, {name, api, strings, onWaiting, onProblem}) {
@@ -55,7 +55,7 @@ export class Side {
 
   source(layer) {
     const {collection, scene, model, bands, rescale, smooth} = this.what;
-    const coloured = layer.kind !== "explanation";
+    const coloured = !["explanation", "uncertainty"].includes(layer.kind);
     const query = {
       datetime: scene.datetime,
       model: layer.models.length ? model : undefined,
