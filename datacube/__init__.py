@@ -4,10 +4,10 @@ from datacube.bands import SENTINEL2, Band, find_bands
 from datacube.catalog import Catalog
 from datacube.cube import Cube
 from datacube.grid import Grid
-from datacube.layout import CubeSpec, ProductSpec
 from datacube.product import Product
 from datacube.scene import PixelSource, Scene, ScenePixels
-from datacube.storage import open_storage
+from datacube.store.layout import CubeSpec, ProductSpec
+from datacube.store.storage import open_storage
 from datacube.window import Window
 
 __all__ = [

@@ -4,12 +4,12 @@ import re
 import threading
 import time
 
-from datacube.commit import ROOT_KEY
 from datacube.cube import Cube
 from datacube.errors import InvalidInput, NotFound
-from datacube.layout import CubeSpec
-from datacube.reading import ChunkCache
-from datacube.storage import Storage
+from datacube.store.commit import ROOT_KEY
+from datacube.store.layout import CubeSpec
+from datacube.store.reading import ChunkCache
+from datacube.store.storage import Storage
 
 CUBE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SUFFIX = ".zarr"

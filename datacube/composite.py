@@ -18,7 +18,6 @@ from datacube.catalog import Catalog
 from datacube.cube import CommittedScene, Cube
 from datacube.errors import InvalidInput
 from datacube.geomedian import geometric_median, masked_median
-from datacube.layout import CubeSpec
 from datacube.masks import DILATION_PX, clear_mask
 from datacube.scene import (
     NO_DATA_DN,
@@ -28,6 +27,7 @@ from datacube.scene import (
     reflectance_from_dn,
     rfc3339,
 )
+from datacube.store.layout import CubeSpec
 from datacube.window import Window
 
 METHODS = ("median", "geomedian")

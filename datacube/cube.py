@@ -17,18 +17,18 @@ import xarray as xr
 from affine import Affine
 from numpy.typing import NDArray
 
-from datacube.appending import Progress, SlotWriter, write_scene
-from datacube.arrays import lazy_dataset
 from datacube.bands import Band, find_bands
-from datacube.chunks import chunk_key, encode
-from datacube.commit import ROOT_KEY, CommitRecord, Root, Slot, amend
-from datacube.conventions import Document, level_name
 from datacube.errors import Conflict, InvalidInput, NotFound
 from datacube.grid import Grid
-from datacube.layout import MEASUREMENT, CubeSpec, root_nodes
-from datacube.reading import ChunkCache, ChunkReader
 from datacube.scene import PixelSource, Scene, ScenePixels, parse_rfc3339
-from datacube.storage import Storage
+from datacube.store.appending import Progress, SlotWriter, write_scene
+from datacube.store.arrays import lazy_dataset
+from datacube.store.chunks import chunk_key, encode
+from datacube.store.commit import ROOT_KEY, CommitRecord, Root, Slot, amend
+from datacube.store.conventions import Document, level_name
+from datacube.store.layout import MEASUREMENT, CubeSpec, root_nodes
+from datacube.store.reading import ChunkCache, ChunkReader
+from datacube.store.storage import Storage
 from datacube.window import Window
 
 Chunks = Iterator[tuple[str, bytes]]

@@ -20,7 +20,6 @@ from datacube.bands import find_bands
 from datacube.catalog import Catalog
 from datacube.cube import Cube
 from datacube.grid import Grid
-from datacube.layout import BLOCK_PX, CubeSpec, ProductSpec
 from datacube.product import Product
 from datacube.scene import (
     ADD_OFFSET,
@@ -32,6 +31,7 @@ from datacube.scene import (
     rfc3339,
 )
 from datacube.simulation import Pass, SimulatedScene, plan_season, simulate_season
+from datacube.store.layout import BLOCK_PX, CubeSpec, ProductSpec
 from datacube.window import Window
 
 BANDS = ("B02", "B03", "B04", "B08")

@@ -20,11 +20,11 @@ from datacube.cog import SUFFIXES, RasterSpec, write_cog
 from datacube.cube import CommittedScene, Cube
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
-from datacube.layout import BLOCK_PX, MEASUREMENT
 from datacube.product import Product
 from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR
 from datacube.sources.naming import Interval
 from datacube.stac.describe import file_item
+from datacube.store.layout import BLOCK_PX, MEASUREMENT
 from datacube.window import Window
 
 Bbox = tuple[float, float, float, float]

@@ -13,15 +13,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from datacube.arrays import lazy_dataset
-from datacube.chunks import chunk_key, digest, encode
-from datacube.commit import Root, amend
-from datacube.conventions import Document, level_name
 from datacube.cube import Cube, grids_of, scene_times
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
-from datacube.layout import BLOCK_PX, ProductSpec, overview_with, product_nodes
-from datacube.pyramid import dn_levels
+from datacube.store.arrays import lazy_dataset
+from datacube.store.chunks import chunk_key, digest, encode
+from datacube.store.commit import Root, amend
+from datacube.store.conventions import Document, level_name
+from datacube.store.layout import BLOCK_PX, ProductSpec, overview_with, product_nodes
+from datacube.store.pyramid import dn_levels
 from datacube.window import Window
 
 BLOCKS_LOCK = ".blocks.lock"  # apart from the cube's: an ingest may hold that one for long

@@ -12,11 +12,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
-from datacube.commit import Root, amend
 from datacube.cube import Cube
 from datacube.errors import InvalidInput
 from datacube.product import BLOCKS_LOCK, Product
-from datacube.storage import PARTIAL, Entry
+from datacube.store.commit import Root, amend
+from datacube.store.storage import PARTIAL, Entry
 
 KEPT = {"time", "superseded"}  # plain readers index by them; a few bytes each
 

@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from titiler.core.factory import ColorMapFactory, TMSFactory
 
 from datacube import Catalog, open_storage
-from datacube.reading import ChunkCache
 from datacube.settings import Settings
+from datacube.store.reading import ChunkCache
 from server import collections, processes
 from server.jobs import JobService
 from server.problems import install_handlers

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from datacube import Catalog, benchmark, open_storage
 from datacube.benchmark import Figures
-from datacube.cli import DataOption
+from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
 from datacube.errors import InvalidInput, Unavailable
 from datacube.settings import Settings

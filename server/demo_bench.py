@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from datacube import Catalog, Cube, Product, Window, open_storage
 from datacube.benchmark import Figures, core_seconds
 from datacube.demo import BANDS, SEED, DemoSize, build_simulated
-from datacube.reading import ChunkCache
 from datacube.scene import reflectance_from_dn
 from datacube.simulation import acquire, build_landscape, plan_season
+from datacube.store.reading import ChunkCache
 from server.layers import LAYERS, View
 from server.reader import Frame
 from server.tiles import MATRIX_SETS, TileQuery, default_scene_slot, draw

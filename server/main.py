@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 from fastapi import FastAPI
 
-import datacube.cli
-import datacube.store_cli
+import datacube.commands.cubes
+import datacube.commands.store
 import server.cli
 import sr_engine.cli
 from datacube.benchmark import Figures
@@ -50,7 +50,7 @@ def _demo_figures(data: Path | None) -> Figures:
 
 
 def _ingest_figures(data: Path | None) -> Figures:
-    from datacube.ingest_bench import ingest_figures  # noqa: PLC0415
+    from datacube.ingest.bench import ingest_figures  # noqa: PLC0415
 
     return ingest_figures(data)
 
@@ -61,8 +61,8 @@ def _fusion_figures(_data: Path | None) -> Figures:
     return fusion_figures()
 
 
-datacube.cli.register(app)
-datacube.store_cli.register(app)
+datacube.commands.cubes.register(app)
+datacube.commands.store.register(app)
 server.cli.register(app, make_app)
 sr_engine.cli.register(app)
 server.cli.register_bench(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from datacube import Cube, Grid, Product, Window
-from datacube.layout import BLOCK_PX
+from datacube.store.layout import BLOCK_PX
 
 CONTROL_POINTS = 17  # per side: the interpolated place is off by less than 0.02 px at any zoom
 MARGIN_PX = 2  # around the window, so that interpolation at its rim has neighbours

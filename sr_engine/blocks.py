@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datacube import Cube, Product, ProductSpec, Window
-from datacube.layout import BLOCK_PX
 from datacube.product import Block
 from datacube.scene import dn_from_reflectance, reflectance_from_dn
+from datacube.store.layout import BLOCK_PX
 from sr_engine.gaps import emptied, filled
 from sr_engine.model import Model, PatchModel, Prediction, Reflectance, SeriesModel
 from sr_engine.planes import INFLUENCE, REACH

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacube.commands.options import DataOption
 from datacube.errors import InvalidInput
-from datacube.options import DataOption
 
 if TYPE_CHECKING:
     from datacube import Cube

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datacube import Cube, Window
 from datacube.cube import CommittedScene
-from datacube.layout import PlaneSpec
+from datacube.store.layout import PlaneSpec
 from sr_engine.card import ModelCard
 
 Reflectance = NDArray[np.float32]

@@ -1,6 +1,6 @@
 """What models tell beside the reflectance: one value per fine pixel, kept in the cube with it."""
 
-from datacube.layout import PlaneSpec
+from datacube.store.layout import PlaneSpec
 
 INFLUENCE = PlaneSpec("influence", "change of reflectance caused by neighbouring pixels", "1", 1e-5)
 REACH = PlaneSpec("reach", "mean distance of the neighbours that caused it", "m", 0.01)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from datacube.errors import InvalidInput
-from datacube.layout import PlaneSpec
+from datacube.store.layout import PlaneSpec
 from sr_engine.card import ModelCard
 from sr_engine.model import Influence, Reflectance
 from sr_engine.planes import INFLUENCE, REACH

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datacube import Catalog, Cube, CubeSpec, Grid, Scene, ScenePixels, find_bands, open_storage
-from datacube.reading import ChunkCache
+from datacube.store.reading import ChunkCache
 
 BANDS = ("B02", "B03", "B04", "B08")
 SHAPE = (300, 201)

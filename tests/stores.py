@@ -24,7 +24,7 @@ from datacube import (
     find_bands,
     open_storage,
 )
-from datacube.layout import BLOCK_PX
+from datacube.store.layout import BLOCK_PX
 from tests.scenes import small_grid
 
 SHAPE = (257, 41)  # just above 256: two levels, and three blocks

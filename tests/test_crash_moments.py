@@ -15,7 +15,7 @@ import pytest
 
 from datacube import Cube, Product, ScenePixels, Window
 from datacube.errors import OutOfSpace
-from datacube.storage import LocalStorage
+from datacube.store.storage import LocalStorage
 from datacube.vacuum import vacuum
 from datacube.verify import verify
 from tests import crashes

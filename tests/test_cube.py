@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from datacube import Cube, Window, open_storage, storage
-from datacube.appending import write_scene
-from datacube.conventions import CONVENTIONS
+from datacube import Cube, Window, open_storage
 from datacube.errors import Conflict, Damaged, InvalidInput, NotFound
-from datacube.pyramid import halved_classes, halved_dn
 from datacube.scene import dn_from_reflectance, reflectance_from_dn
+from datacube.store import storage
+from datacube.store.appending import write_scene
+from datacube.store.conventions import CONVENTIONS
+from datacube.store.pyramid import halved_classes, halved_dn
 from tests.scenes import BANDS, SHAPE, new_cube, pixels, scene, small_grid
 
 

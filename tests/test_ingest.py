@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from datacube import Catalog, Cube, Grid, Window, open_storage
+from datacube.commands.options import parse_bands, parse_bbox
 from datacube.errors import Conflict, InvalidInput
-from datacube.ingest import IngestPlan, Progress, Summary, Target, carry_out, plan_ingest
-from datacube.options import parse_bands, parse_bbox
-from datacube.placing import Box
+from datacube.ingest.carry_out import IngestPlan, Progress, Summary, Target, carry_out, plan_ingest
+from datacube.ingest.placing import Box
 from datacube.sources.naming import parse_interval
 from datacube.sources.plan import Given
 from server.main import app

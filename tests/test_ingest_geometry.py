@@ -9,9 +9,9 @@ from pyproj import CRS, Transformer
 
 from datacube import Grid, Window
 from datacube.errors import InvalidInput
-from datacube.placing import place_cube, touches, utm_crs_of
+from datacube.ingest.placing import place_cube, touches, utm_crs_of
 from datacube.sources.refusals import CrsMismatch
-from datacube.warping import alignment, bounds_in, choose_method, same_crs, warped
+from datacube.sources.warping import alignment, bounds_in, choose_method, same_crs, warped
 from tests.rasters import grid, moved
 from tests.spots import SIGMA_M, blob, centre_px, lonlat_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from datacube import Catalog, open_storage
-from datacube.ingest import Target, carry_out, plan_ingest
+from datacube.ingest.carry_out import Target, carry_out, plan_ingest
 from datacube.simulation import simulate_season
 from datacube.sources.plan import Given
 from tests.rasters import BANDS, grid, write_tif

@@ -7,7 +7,7 @@ import pytest
 
 from datacube import Catalog, Product, ProductSpec, open_storage
 from datacube.errors import Damaged, InvalidInput, NotFound
-from datacube.pyramid import halved_dn
+from datacube.store.pyramid import halved_dn
 from tests.scenes import new_cube, pixels, scene
 
 SPEC = ProductSpec("sr/model-x4-abc", 4, ("B04", "B08"), {"card": {"id": "model-x4"}})

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from datacube.errors import InvalidInput
-from datacube.radiometry import (
+from datacube.scene import dn_from_reflectance, reflectance_from_dn
+from datacube.sources.radiometry import (
     Calibration,
     baseline_calibration,
     harmonise,
     stated_calibration,
 )
-from datacube.scene import dn_from_reflectance, reflectance_from_dn
 from datacube.sources.refusals import RadiometryUnknown
 
 images = npst.arrays(np.uint16, st.tuples(st.integers(1, 5), st.integers(1, 7)))

@@ -20,7 +20,7 @@ from PIL import Image
 from pyproj import Transformer
 
 from datacube import Catalog, Grid, Window, open_storage
-from datacube.ingest import Target, carry_out, plan_ingest
+from datacube.ingest.carry_out import Target, carry_out, plan_ingest
 from datacube.settings import Settings
 from datacube.sources.naming import parse_interval
 from datacube.sources.plan import Given

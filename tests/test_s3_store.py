@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from datacube import CubeSpec, Product, Scene, ScenePixels, Window, find_bands, open_storage
-from datacube.commit import ROOT_KEY
 from datacube.cube import Cube
 from datacube.errors import Conflict, NotFound, Unavailable
+from datacube.store.commit import ROOT_KEY
 from datacube.vacuum import vacuum
 from datacube.verify import verify
 from tests.s3 import FaultyProxy, environment, new_bucket, s3_server

@@ -12,9 +12,10 @@ import rasterio
 import typer
 from typer.testing import CliRunner
 
-from datacube import Catalog, ScenePixels, Window, exchange_cli, open_storage
+from datacube import Catalog, ScenePixels, Window, open_storage
+from datacube.commands import exchange as exchange_cli
 from datacube.errors import InvalidInput
-from datacube.ingest import Target, carry_out, plan_scenes
+from datacube.ingest.carry_out import Target, carry_out, plan_scenes
 from datacube.sources.naming import Interval, parse_interval
 from datacube.sources.pixels import SceneReader
 from datacube.sources.plan import Given

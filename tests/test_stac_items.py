@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from datacube.errors import InvalidInput
-from datacube.radiometry import harmonise
+from datacube.sources.radiometry import harmonise
 from datacube.sources.refusals import BandMissing, CrsMismatch, RadiometryUnknown
 from datacube.stac.catalogs import CATALOGS, TokenSigner, find_catalog
 from datacube.stac.errors import ItemRejected, Unreachable

@@ -14,9 +14,9 @@ import pytest
 from distributed import LocalCluster
 
 from datacube import Cube, ScenePixels, Window
-from datacube.appending import check_scheduler
 from datacube.errors import Conflict, InvalidInput, Unavailable
-from datacube.pyramid import class_levels, dn_levels
+from datacube.store.appending import check_scheduler
+from datacube.store.pyramid import class_levels, dn_levels
 from datacube.verify import verify
 from tests.scenes import scene
 from tests.stores import BANDS, Windows, open_tiny, tiny_cube, tiny_pixels

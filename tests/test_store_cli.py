@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from datacube.commands.store import parse_age
 from datacube.errors import InvalidInput
-from datacube.store_cli import parse_age
 from tests.scenes import new_cube, pixels, scene
 from tests.test_cli import srcube
 

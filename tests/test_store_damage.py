@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 from datacube import Cube, Product, Window
-from datacube.appending import write_scene
-from datacube.commit import Root, amend
 from datacube.errors import Conflict, Damaged, InvalidInput, NotFound
+from datacube.store.appending import write_scene
+from datacube.store.commit import Root, amend
 from datacube.vacuum import vacuum
 from datacube.verify import verify
 from tests import crashes

@@ -17,8 +17,8 @@ from rasterio.crs import CRS
 from rio_tiler.io import XarrayReader
 
 from datacube import Cube, Product
-from datacube.layout import MEASUREMENT
-from datacube.pyramid import halved_classes, halved_dn
+from datacube.store.layout import MEASUREMENT
+from datacube.store.pyramid import halved_classes, halved_dn
 from tests.scenes import scene
 from tests.stores import BANDS, PRODUCT, open_tiny, tiny_block, tiny_cube, tiny_pixels
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from datacube import Cube, CubeSpec, Product, ProductSpec, ScenePixels, Window, find_bands
 from datacube.errors import Conflict
-from datacube.storage import LocalStorage
+from datacube.store.storage import LocalStorage
 from datacube.vacuum import vacuum
 from datacube.verify import verify
 from tests.scenes import scene, small_grid

@@ -16,10 +16,10 @@ from rasterio import DatasetReader
 
 from datacube.bands import CLASSES, band_in, without_band
 from datacube.errors import InvalidInput, SrcubeError
-from datacube.radiometry import Calibration, stated_calibration
 from datacube.scene import Scene, parse_rfc3339
 from datacube.sources.naming import scene_id_of, time_in
 from datacube.sources.plan import BandSource, Given, PlannedScene, Refusal, SourcePlan
+from datacube.sources.radiometry import Calibration, stated_calibration
 from datacube.sources.raster import RasterBand, grid_of, open_raster
 from datacube.sources.refusals import AssetUnreadable, BandMissing, DateUnknown
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from datacube.bands import CLASSES
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
-from datacube.radiometry import Calibration
 from datacube.scene import Scene
 from datacube.sources.geotiff import band_names
 from datacube.sources.naming import scene_id_of, time_in
 from datacube.sources.plan import Given, PlannedScene
+from datacube.sources.radiometry import Calibration
 from datacube.sources.raster import RasterBand, open_raster
 from datacube.sources.refusals import DateUnknown
 

@@ -18,10 +18,10 @@ from pyproj.exceptions import CRSError
 from datacube.bands import CLASSES, band_in
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
-from datacube.radiometry import Calibration, stated_calibration
 from datacube.scene import Scene
 from datacube.sources.naming import scene_id_of, time_in
 from datacube.sources.plan import BandSource, Given, PlannedScene, ReadNumbers, SourcePlan
+from datacube.sources.radiometry import Calibration, stated_calibration
 from datacube.sources.raster import MAX_PIXELS, checked_grid
 from datacube.sources.refusals import (
     AssetTooLarge,

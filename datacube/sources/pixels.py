@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from datacube.bands import CLASSES
 from datacube.grid import Grid
-from datacube.radiometry import Calibration, harmonise
 from datacube.scene import ScenePixels
 from datacube.sources.plan import BandSource, ReadNumbers
-from datacube.warping import Method, choose_method, warped
+from datacube.sources.radiometry import Calibration, harmonise
+from datacube.sources.warping import Method, choose_method, warped
 from datacube.window import Window
 
 HIGHEST_CLASS = 11

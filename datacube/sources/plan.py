@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from datacube.bands import CLASSES
 from datacube.grid import Grid
-from datacube.radiometry import Calibration
 from datacube.scene import Scene
 from datacube.sources.naming import Interval
+from datacube.sources.radiometry import Calibration
 from datacube.sources.refusals import BandMissing
 from datacube.window import Window
 

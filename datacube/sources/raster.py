@@ -22,8 +22,8 @@ from rasterio.windows import Window as RasterWindow
 
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
-from datacube.radiometry import Calibration
 from datacube.sources.plan import ReadNumbers
+from datacube.sources.radiometry import Calibration
 from datacube.sources.refusals import AssetTooLarge, AssetUnreadable, CrsMismatch
 from datacube.window import Window
 

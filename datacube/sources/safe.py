@@ -13,11 +13,11 @@ from xml.etree.ElementTree import Element
 
 from datacube.bands import CLASSES, band_in
 from datacube.errors import InvalidInput
-from datacube.radiometry import QUANTIFICATION, Calibration, baseline_calibration
 from datacube.scene import Scene, parse_rfc3339
 from datacube.sources.archive import Archive
 from datacube.sources.naming import scene_id_of
 from datacube.sources.plan import BandSource, PlannedScene
+from datacube.sources.radiometry import QUANTIFICATION, Calibration, baseline_calibration
 from datacube.sources.raster import RasterBand, grid_of, open_raster
 from datacube.sources.refusals import AssetUnreadable, DateUnknown
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from datacube.cog import RasterSpec, write_cog
 from datacube.grid import Grid
 from datacube.sources.refusals import CrsMismatch
+from datacube.sources.warping import choose_method, source_gsd, warped
 from datacube.stac.assets import opened
 from datacube.stac.fetch import Fetcher
-from datacube.warping import choose_method, source_gsd, warped
 from datacube.window import Window
 
 MAX_SIDE_PX = 8192

@@ -10,13 +10,13 @@ from importlib.metadata import version
 from typing import Any
 
 from datacube.bands import SENTINEL2
-from datacube.conventions import level_name
 from datacube.cube import CommittedScene, Cube
 from datacube.grid import Grid, projection_attributes
-from datacube.layout import MEASUREMENT
 from datacube.product import Product
 from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR, Scene
 from datacube.stac.footprint import footprint_of, reference_system_of
+from datacube.store.conventions import level_name
+from datacube.store.layout import MEASUREMENT
 
 Document = dict[str, Any]
 

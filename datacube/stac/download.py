@@ -19,7 +19,7 @@ from datacube.bands import CLASSES
 from datacube.cog import RasterSpec, cog_writer, windows_of
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.grid import Grid
-from datacube.placing import place_cube, touches
+from datacube.ingest.placing import place_cube, touches
 from datacube.scene import NO_DATA_DN, Scene, ScenePixels
 from datacube.sources.pixels import SceneReader
 from datacube.sources.plan import PlannedScene, Refusal, SourcePlan

@@ -19,9 +19,9 @@ from affine import Affine
 from datacube.bands import CLASSES, SENTINEL2
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
-from datacube.radiometry import Calibration
 from datacube.scene import Scene, parse_rfc3339
 from datacube.sources.naming import scene_id_of
+from datacube.sources.radiometry import Calibration
 from datacube.sources.raster import checked_grid
 from datacube.sources.refusals import BandMissing
 from datacube.stac.errors import ItemRejected

@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 from datacube.cube import Cube
-from datacube.layout import BLOCK_PX
 from datacube.product import Product
 from datacube.stac.describe import (
     Document,
@@ -20,7 +19,8 @@ from datacube.stac.describe import (
     product_item,
     scene_item,
 )
-from datacube.storage import LocalStorage
+from datacube.store.layout import BLOCK_PX
+from datacube.store.storage import LocalStorage
 from datacube.window import Window
 
 

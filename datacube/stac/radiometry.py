@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from datacube.radiometry import BASELINE_OFFSET, FIRST_BASELINE_WITH_OFFSET, Calibration
 from datacube.scene import SCALE_FACTOR
+from datacube.sources.radiometry import BASELINE_OFFSET, FIRST_BASELINE_WITH_OFFSET, Calibration
 from datacube.sources.refusals import RadiometryUnknown
 
 BASELINE_PROPERTIES = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from datacube.errors import NotFound, SrcubeError
 from datacube.grid import Grid
-from datacube.radiometry import Calibration
 from datacube.sources.plan import BandSource, PlannedScene, ReadNumbers, Refusal, SourcePlan
+from datacube.sources.radiometry import Calibration
 from datacube.sources.refusals import CrsMismatch
 from datacube.stac.assets import opened
 from datacube.stac.catalogs import Sign, StacCatalog, unchanged

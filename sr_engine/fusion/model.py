@@ -13,7 +13,7 @@ import numpy as np
 
 from datacube import Cube, Window
 from datacube.cube import CommittedScene
-from datacube.layout import BLOCK_PX, PlaneSpec
+from datacube.store.layout import BLOCK_PX, PlaneSpec
 from sr_engine.card import ModelCard, settings_sha256
 from sr_engine.fusion.blocks import HALO_PX
 from sr_engine.fusion.prepared_scene import BLOCK_HALO_PX, SAMPLE_PX, PreparedScene, prepare_scene

@@ -10,8 +10,8 @@ from scipy import fft
 from datacube import Cube, Window
 from datacube.bands import Band
 from datacube.cube import CommittedScene
-from datacube.layout import BLOCK_PX
 from datacube.registration import has_data
+from datacube.store.layout import BLOCK_PX
 from sr_engine.fusion.blocks import Layout, plan_blocks
 from sr_engine.fusion.closed_form import (
     Settled,

@@ -8,12 +8,12 @@ import numpy as np
 
 from datacube import Catalog, Cube, Product, Window, open_storage
 from datacube.catalog import CUBE_ID
-from datacube.commit import ROOT_KEY
 from datacube.cube import CommittedScene
 from datacube.errors import InvalidInput, NotFound
-from datacube.layout import BLOCK_PX
 from datacube.settings import Settings
 from datacube.sources.naming import Interval
+from datacube.store.commit import ROOT_KEY
+from datacube.store.layout import BLOCK_PX
 from sr_engine.blocks import compute_block, product_spec
 from sr_engine.fusion.folder import DateStack, middle
 from sr_engine.fusion.fuse import check_memory

@@ -13,14 +13,14 @@ from datacube.catalog import Catalog
 from datacube.cube import Cube
 from datacube.errors import InvalidInput, NotFound, SrcubeError
 from datacube.grid import Grid
-from datacube.layout import CubeSpec
+from datacube.ingest.placing import Box, place_cube, touches
 from datacube.masks import can_detect
-from datacube.placing import Box, place_cube, touches
 from datacube.sources.l1b import NOTICE
 from datacube.sources.mosaic import Reader, gather, open_reader
 from datacube.sources.plan import Given, PlannedScene, Refusal, SourcePlan
 from datacube.sources.recognise import plan_source
 from datacube.sources.refusals import BandMissing, CrsMismatch
+from datacube.store.layout import CubeSpec
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from datacube.conventions import Document
-from datacube.reading import ChunkReader
+from datacube.store.conventions import Document
+from datacube.store.reading import ChunkReader
 
 FROM_COMMIT = {"time", "superseded"}
 

@@ -17,8 +17,8 @@ from datacube.bands import CLASSES
 from datacube.catalog import Catalog
 from datacube.cube import CommittedScene, Cube
 from datacube.errors import Conflict, InvalidInput, SrcubeError
-from datacube.ingest_plan import IngestPlan, Target, plan_ingest, plan_scenes
-from datacube.layout import CubeSpec
+from datacube.ingest.plan import IngestPlan, Target, plan_ingest, plan_scenes
+from datacube.ingest.shifts import Shift, measure_shift
 from datacube.masks import (
     DETECTOR_BANDS,
     MaskSummary,
@@ -27,12 +27,12 @@ from datacube.masks import (
     summarise,
 )
 from datacube.scene import PixelSource, Scene, ScenePixels
-from datacube.shifts import Shift, measure_shift
 from datacube.sources.mosaic import Reader, open_reader
 from datacube.sources.pixels import ArrayBand
 from datacube.sources.plan import PlannedScene, Refusal
 from datacube.sources.refusals import AssetUnreadable
 from datacube.stac.errors import Unreachable
+from datacube.store.layout import CubeSpec
 from datacube.window import Window
 
 __all__ = ["IngestPlan", "Progress", "Summary", "Target", "carry_out", "plan_ingest", "plan_scenes"]

@@ -7,7 +7,7 @@ import typer
 
 from datacube.bands import CIRRUS, CLASSES, SENTINEL2
 from datacube.errors import InvalidInput
-from datacube.placing import Box
+from datacube.ingest.placing import Box
 
 DataOption = Annotated[
     str | None,

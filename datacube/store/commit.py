@@ -22,10 +22,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from datacube.chunks import chunk_key, encode
-from datacube.conventions import Document
 from datacube.errors import Conflict, Damaged, NotFound, OutOfSpace, Unavailable
-from datacube.storage import Storage
+from datacube.store.chunks import chunk_key, encode
+from datacube.store.conventions import Document
+from datacube.store.storage import Storage
 
 ROOT_KEY = "zarr.json"
 ATTEMPTS = 50  # of a commit that other writers overtake; only where no lock keeps them out

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datacube.chunks import chunk_key, read_chunk
-from datacube.conventions import Document
-from datacube.storage import Storage
+from datacube.store.chunks import chunk_key, read_chunk
+from datacube.store.conventions import Document
+from datacube.store.storage import Storage
 from datacube.window import Window
 
 

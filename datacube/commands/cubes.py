@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from datacube import exchange_cli
 from datacube.catalog import Catalog
-from datacube.cli_ingest import ingest
-from datacube.conventions import level_name
+from datacube.commands import exchange
+from datacube.commands.ingest import ingest
+from datacube.commands.options import DataOption, JsonOption
 from datacube.cube import Cube
-from datacube.options import DataOption, JsonOption
 from datacube.settings import Settings
-from datacube.storage import open_storage
+from datacube.store.conventions import level_name
+from datacube.store.storage import open_storage
 
 __all__ = ["DataOption", "describe", "register"]
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add this package's commands."""
     for command in (ingest, info):
         app.command()(command)
-    exchange_cli.register(app)
+    exchange.register(app)
 
 
 def info(

@@ -25,11 +25,11 @@ from datacube.benchmark import Figures
 from datacube.catalog import Catalog
 from datacube.cube import Cube
 from datacube.grid import Grid
-from datacube.ingest import Target, carry_out, plan_ingest
-from datacube.layout import CubeSpec
+from datacube.ingest.carry_out import Target, carry_out, plan_ingest
 from datacube.scene import Scene, ScenePixels
 from datacube.sources.plan import Given
-from datacube.storage import open_storage
+from datacube.store.layout import CubeSpec
+from datacube.store.storage import open_storage
 
 BANDS = ("B02", "B03", "B04", "B08")
 GRID = Grid.from_origin("EPSG:32632", left=600_000, top=5_300_040, gsd_m=10, shape=(6144, 6144))
@@ -151,7 +151,7 @@ def ingest_odc(source: Path, target: Path) -> None:
 
 
 def _measured(side: str, source: Path, target: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "datacube.ingest_bench", side, str(source), str(target)]
+    command = [sys.executable, "-m", "datacube.ingest.bench", side, str(source), str(target)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return found

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datacube.bands import Band
-from datacube.conventions import (
+from datacube.errors import InvalidInput
+from datacube.grid import Grid
+from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR
+from datacube.store.conventions import (
     CONVENTIONS,
     ArraySpec,
     Document,
@@ -27,10 +30,7 @@ from datacube.conventions import (
     multiscales_layout,
     spatial_attributes,
 )
-from datacube.errors import InvalidInput
-from datacube.grid import Grid
-from datacube.pyramid import level_grids
-from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR
+from datacube.store.pyramid import level_grids
 
 MEASUREMENT = "measurement"
 CHUNK_PX = 512  # 0.5 MB decoded: two to four chunks make a map tile, a scene has hundreds

@@ -24,7 +24,7 @@ from zarr.abc.store import Store
 from zarr.storage import ObjectStore
 
 from datacube.errors import Conflict, Unavailable
-from datacube.storage import LOCK_KEY, Entry
+from datacube.store.storage import LOCK_KEY, Entry
 
 # A request is given up after 4 s, a retried one after about 10 s in all: an answer, or an error,
 # within 20 s even where a commit must be read back after it failed.

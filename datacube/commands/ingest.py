@@ -19,15 +19,15 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from datacube.catalog import Catalog
+from datacube.commands.options import BboxOption, DataOption, JsonOption, parse_bands, parse_bbox
 from datacube.errors import InvalidInput
-from datacube.ingest import Progress, Summary, Target, carry_out, plan_scenes
-from datacube.intake import Access, Intake
-from datacube.options import BboxOption, DataOption, JsonOption, parse_bands, parse_bbox
+from datacube.ingest.carry_out import Progress, Summary, Target, carry_out, plan_scenes
+from datacube.ingest.intake import Access, Intake
+from datacube.ingest.shifts import SUSPECT_PX
 from datacube.settings import Settings
-from datacube.shifts import SUSPECT_PX
 from datacube.sources.naming import parse_interval
 from datacube.sources.plan import Given
-from datacube.storage import open_storage
+from datacube.store.storage import open_storage
 
 
 def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)

@@ -14,7 +14,6 @@ from datacube.catalog import Catalog
 from datacube.composite import METHODS, PERIODS, CompositeSpec, make_composite
 from datacube.errors import InvalidInput, NotFound
 from datacube.export import FORMATS, Request, export
-from datacube.layout import MEASUREMENT
 from datacube.scene import parse_rfc3339
 from datacube.settings import Settings
 from datacube.sources.naming import Interval, parse_interval
@@ -28,7 +27,8 @@ from datacube.stac.publish import write_documents
 from datacube.stac.search import Found, Query, parse_bbox
 from datacube.stac.search import search as ask
 from datacube.stac.sources import nothing_found, plan_search
-from datacube.storage import open_storage
+from datacube.store.layout import MEASUREMENT
+from datacube.store.storage import open_storage
 
 BboxOption = Annotated[str, typer.Option("--bbox", metavar="W,S,E,N", help="Area in degrees.")]
 StacOption = Annotated[

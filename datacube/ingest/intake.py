@@ -12,7 +12,7 @@ from typing import Self
 
 from datacube.bands import CLASSES
 from datacube.errors import InvalidInput
-from datacube.placing import Box
+from datacube.ingest.placing import Box
 from datacube.sources.plan import Given, SourcePlan
 from datacube.sources.recognise import plan_source
 from datacube.stac.catalogs import CATALOGS, StacCatalog, find_catalog

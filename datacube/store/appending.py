@@ -18,12 +18,12 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from numpy.typing import NDArray
 
-from datacube.chunks import chunk_key, encode, split
-from datacube.conventions import Document
 from datacube.errors import Damaged, InvalidInput, Unavailable
-from datacube.pyramid import halved
 from datacube.scene import PixelSource, ScenePixels
-from datacube.storage import Storage
+from datacube.store.chunks import chunk_key, encode, split
+from datacube.store.conventions import Document
+from datacube.store.pyramid import halved
+from datacube.store.storage import Storage
 from datacube.window import Window
 
 PIECE_CHUNKS = 4  # 2048 px a side: 33 MB for four bands, and its levels stay whole chunks

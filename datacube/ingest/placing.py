@@ -10,7 +10,7 @@ from pyproj import CRS, Transformer
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
 from datacube.sources.refusals import CrsMismatch
-from datacube.warping import bounds_in, source_gsd
+from datacube.sources.warping import bounds_in, source_gsd
 from datacube.window import Window
 
 GSDS_M = (10, 20, 60)

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from datacube.catalog import Catalog
+from datacube.commands.options import DataOption, JsonOption
 from datacube.cube import Cube
 from datacube.errors import Damaged, InvalidInput
-from datacube.options import DataOption, JsonOption
 from datacube.settings import Settings
-from datacube.storage import open_storage
+from datacube.store.storage import open_storage
 from datacube.vacuum import vacuum as vacuum_cube
 from datacube.verify import verify as verify_cube
 

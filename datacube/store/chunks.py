@@ -13,9 +13,9 @@ import numpy as np
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-from datacube.conventions import ZSTD_LEVEL, Document
 from datacube.errors import Damaged
-from datacube.storage import Storage
+from datacube.store.conventions import ZSTD_LEVEL, Document
+from datacube.store.storage import Storage
 
 _ZSTD = Zstd(level=ZSTD_LEVEL, checksum=True)
 

@@ -232,7 +232,7 @@ def open_storage(address: str | Path) -> Storage:
         raise InvalidInput(
             f"need a folder or an s3://, gs:// or az:// address for the catalog, got {text!r}"
         )
-    from datacube.buckets import ObjectStorage  # noqa: PLC0415 (starts a runtime of its own)
+    from datacube.store.buckets import ObjectStorage  # noqa: PLC0415 (starts a runtime of its own)
 
     return ObjectStorage(text)
 

@@ -1,0 +1,1 @@
+"""The commands of `srcube` that need pixels and stores alone."""
