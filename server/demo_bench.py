@@ -68,7 +68,7 @@ def _squared_error(
 ) -> NDArray[np.float64]:
     halo, rim = model.card.halo_px, 8 * model.card.factor
     padded = np.pad(lr, ((0, 0), (halo, halo), (halo, halo)), mode="edge")
-    error = model.predict(padded, BANDS).astype(np.float64) - truth
+    error = model.predict(padded, BANDS).reflectance.astype(np.float64) - truth
     squared: NDArray[np.float64] = (error[:, rim:-rim, rim:-rim] ** 2).mean(axis=(1, 2))
     return squared
 

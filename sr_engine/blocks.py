@@ -16,7 +16,6 @@ from datacube.scene import dn_from_reflectance, reflectance_from_dn
 from datacube.store.layout import BLOCK_PX
 from sr_engine.gaps import emptied, filled
 from sr_engine.model import Model, PatchModel, Prediction, Reflectance, SeriesModel
-from sr_engine.planes import INFLUENCE, REACH
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def predict_window(cube: Cube, model: Model, slot: int, window: Window) -> Predi
 
 
 def _predict_from_patch(cube: Cube, model: PatchModel, slot: int, window: Window) -> Prediction:
-    """NaN wherever the measured pixel has no data. Influence in reflectance, reach in metres."""
+    """NaN wherever the measured pixel has no data; a plane, where no band has any."""
     card = model.card
     bands = card.bands or tuple(band.name for band in cube.bands)
     # Twice the halo: a gap at the rim of what the model sees is filled from beyond that rim.
@@ -117,13 +116,15 @@ def _predict_from_patch(cube: Cube, model: PatchModel, slot: int, window: Window
     patch = filled(read_padded(cube, slot, bands, window, rim), card.halo_px)
     patch = patch[:, card.halo_px : -card.halo_px, card.halo_px : -card.halo_px]
     missing = np.isnan(reflectance_from_dn(cube.window_dn(slot, bands, window)))
-    fine = emptied(model.predict(patch, bands), missing, card.factor)
-    influence = model.influence(patch, bands)
+    made = model.predict(patch, bands, planes=[plane.name for plane in model.planes])
     everywhere: NDArray[np.bool_] = np.logical_and.reduce(missing, axis=0, keepdims=True)
-    strength = emptied(influence.strength[None], everywhere, card.factor)[0]
-    reach = emptied(influence.reach_px[None], everywhere, card.factor)[0]
-    metres = reach * np.float32(cube.grid.gsd_m)
-    return Prediction(fine, {INFLUENCE.name: strength, REACH.name: metres})
+    planes = {}
+    for plane in model.planes:
+        unit = np.float32(cube.grid.gsd_m if plane.units == "m" else 1)
+        planes[plane.name] = emptied(unit * made.planes[plane.name][None], everywhere, card.factor)[
+            0
+        ]
+    return Prediction(emptied(made.reflectance, missing, card.factor), planes)
 
 
 def read_padded(

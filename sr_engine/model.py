@@ -4,9 +4,9 @@ A patch model sees one date and nothing beyond its halo. A series model sees the
 the one shown, and settles what they have in common before it computes a block.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +16,18 @@ from datacube.cube import CommittedScene
 from datacube.store.layout import PlaneSpec
 from sr_engine.card import ModelCard
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Reflectance = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Influence:
-    """What each output pixel owes to pixels other than the one it lies in.
-
-    `strength`: sum over neighbours of the absolute change of reflectance they caused, float32
-    (y, x), mean over bands. `reach_px`: their mean distance weighted by it, in input pixels.
-    """
-
-    strength: Reflectance
-    reach_px: Reflectance
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """A super-resolved window: `reflectance` (band, y, x) and `planes` (y, x) by their names.
 
-    NaN where there is no data; planes are in the units of their `PlaneSpec`.
+    NaN where there is no data. Planes are in the units of their `PlaneSpec`, but for lengths,
+    which a patch model gives in pixels of its input; they become metres with the cube's grid.
     """
 
     reflectance: Reflectance
@@ -58,16 +50,28 @@ class Model(Protocol):
 class PatchModel(Model, Protocol):
     """Turns a padded patch of one date into a finer one; a pure function of its input."""
 
-    def predict(self, patch: Reflectance, bands: tuple[str, ...]) -> Reflectance:
+    def predict(
+        self, patch: Reflectance, bands: tuple[str, ...], *, planes: Collection[str] = ()
+    ) -> Prediction:
         """Super-resolve the middle of a patch.
 
-        `patch`: (band, y + 2 halo, x + 2 halo) reflectance without NaN, float32; returns
-        (band, factor y, factor x). Values depend on nothing further than the halo, so that
-        pixels of adjoining patches agree. Raises InvalidInput for bands it was not made for.
+        `patch`: (band, y + 2 halo, x + 2 halo) reflectance without NaN, float32; the answer is
+        (band, factor y, factor x). `planes` names those of `self.planes` to tell as well, which
+        may cost more than the image itself. Values depend on nothing further than the halo, so
+        that pixels of adjoining patches agree. Raises InvalidInput for bands it was not made for.
         """
 
-    def influence(self, patch: Reflectance, bands: tuple[str, ...]) -> Influence:
-        """How far, and how strongly, each output pixel draws on its neighbours."""
+
+@runtime_checkable
+class DifferentiableModel(PatchModel, Protocol):
+    """A patch model whose gradients can be had: what explanation by gradients asks for."""
+
+    def module(self, bands: tuple[str, ...]) -> "nn.Module":
+        """The model as a torch module, float32 and in evaluation mode.
+
+        It turns (n, band, y + 2 halo, x + 2 halo) reflectance into (n, band, factor y, factor x),
+        the same numbers as `predict`. Raises InvalidInput for bands it was not made for.
+        """
 
 
 @runtime_checkable

@@ -5,17 +5,18 @@ depend on the phase p alone. Bicubic interpolation and Wiener deconvolution are 
 kind, and their influence function is exact: it is the weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
 from datacube.errors import InvalidInput
 from datacube.store.layout import PlaneSpec
 from sr_engine.card import ModelCard
-from sr_engine.model import Influence, Reflectance
+from sr_engine.model import Prediction, Reflectance
 from sr_engine.planes import INFLUENCE, REACH
 
 Kernel = NDArray[np.float32]  # (phase_y, phase_x, 2 halo + 1, 2 halo + 1)
@@ -45,24 +46,25 @@ class PolyphaseModel:
             self._kernels[band] = self._kernel_of(band)
         return self._kernels[band]
 
-    def predict(self, patch: Reflectance, bands: tuple[str, ...]) -> Reflectance:
-        """Convolve each band with its own kernel; see `Model.predict`."""
+    def predict(
+        self, patch: Reflectance, bands: tuple[str, ...], *, planes: Collection[str] = ()
+    ) -> Prediction:
+        """Convolve each band with its own kernel; see `PatchModel.predict`."""
         _check(patch, bands, self._card.halo_px)
-        factor, taps = self._card.factor, 2 * self._card.halo_px + 1
-        weights = np.stack([self.kernel(band) for band in bands])
-        weights = weights.reshape(len(bands) * factor**2, 1, taps, taps)
         with torch.inference_mode():
-            phases = functional.conv2d(
-                torch.from_numpy(np.ascontiguousarray(patch))[None],
-                torch.from_numpy(weights),
-                groups=len(bands),
-            )
-            fine: Reflectance = functional.pixel_shuffle(phases, factor)[0].numpy()
-        return fine
+            fine = self.module(bands)(torch.from_numpy(np.ascontiguousarray(patch))[None])
+        asked = {plane.name for plane in self.planes} & set(planes)
+        told = self._influence(patch, bands) if asked else {}
+        return Prediction(fine[0].numpy(), {name: told[name] for name in asked})
 
-    def influence(self, patch: Reflectance, bands: tuple[str, ...]) -> Influence:
-        """Exact: sum of |weight| |neighbour - own pixel|, and its mean distance."""
-        _check(patch, bands, self._card.halo_px)
+    def module(self, bands: tuple[str, ...]) -> nn.Module:
+        """The convolution; see `DifferentiableModel.module`."""
+        weights = np.stack([self.kernel(band) for band in bands])
+        taps = 2 * self._card.halo_px + 1
+        return _Convolution(weights.reshape(-1, 1, taps, taps), self._card.factor, len(bands))
+
+    def _influence(self, patch: Reflectance, bands: tuple[str, ...]) -> dict[str, Reflectance]:
+        """Exact: sum of |weight| |neighbour - own pixel|, and its mean distance in pixels."""
         halo, factor = self._card.halo_px, self._card.factor
         taps = 2 * halo + 1
         strength, moment = np.zeros(1, np.float32), np.zeros(1, np.float32)
@@ -77,7 +79,24 @@ class PolyphaseModel:
             moment = moment + contrast @ (weights * distance).T
         total = np.maximum(strength, 1e-9)
         shape = (height, width, factor, factor)
-        return Influence(_woven(strength / len(bands), shape), _woven(moment / total, shape))
+        return {
+            INFLUENCE.name: _woven(strength / len(bands), shape),
+            REACH.name: _woven(moment / total, shape),
+        }
+
+
+class _Convolution(nn.Module):
+    """Weights (band factor factor, 1, tap, tap) as a layer; phases go to their places."""
+
+    def __init__(self, weights: Kernel, factor: int, bands: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.from_numpy(np.ascontiguousarray(weights)))
+        self._factor, self._bands = factor, bands
+
+    def forward(self, patch: Tensor) -> Tensor:
+        """(n, band, y, x) to (n, band, factor (y - 2 halo), factor (x - 2 halo))."""
+        phases = functional.conv2d(patch, self.get_buffer("weights"), groups=self._bands)
+        return functional.pixel_shuffle(phases, self._factor)
 
 
 def _check(patch: Reflectance, bands: tuple[str, ...], halo: int) -> None:

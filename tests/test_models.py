@@ -35,7 +35,8 @@ def smooth_image(shape: tuple[int, int], seed: int = 3) -> Reflectance:
 
 def whole(model: PatchModel, image: Reflectance) -> Reflectance:
     halo = model.card.halo_px
-    return model.predict(np.pad(image, ((0, 0), (halo, halo), (halo, halo)), mode="edge"), BANDS)
+    padded = np.pad(image, ((0, 0), (halo, halo), (halo, halo)), mode="edge")
+    return model.predict(padded, BANDS).reflectance
 
 
 def cube_of(root: Path, image: Reflectance) -> Cube:
@@ -87,7 +88,7 @@ def test_tiled_equals_whole(height: int, width: int, cut: int, model: PatchModel
     padded = np.pad(image, ((0, 0), (halo, halo), (halo, halo)), mode="edge")
     cut = min(cut, width)
     parts = [padded[:, :, : cut + 2 * halo], padded[:, :, cut:]]
-    tiled = [model.predict(part, BANDS) for part in parts if part.shape[2] > 2 * halo]
+    tiled = [model.predict(part, BANDS).reflectance for part in parts if part.shape[2] > 2 * halo]
     np.testing.assert_allclose(np.concatenate(tiled, axis=2), whole(model, image), atol=1e-5)
     assert whole(model, image).shape == (len(BANDS), height * factor, width * factor)
 
@@ -153,14 +154,14 @@ def test_influence_is_the_sum_of_what_each_neighbour_changed(model: PatchModel) 
     halo, factor = model.card.halo_px, model.card.factor
     base = np.full((1, 2 * halo + 1, 2 * halo + 1), 0.1, np.float32)
     base[0, halo + 1, halo - 2] += 0.05
-    flat = model.predict(np.full_like(base, 0.1), ("B04",))[0]
-    moved = np.abs(model.predict(base, ("B04",))[0] - flat)
-    found = model.influence(base, ("B04",))
-    np.testing.assert_allclose(found.strength, moved, atol=1e-6)
+    flat = model.predict(np.full_like(base, 0.1), ("B04",)).reflectance[0]
+    moved = np.abs(model.predict(base, ("B04",)).reflectance[0] - flat)
+    found = model.predict(base, ("B04",), planes=("influence", "reach")).planes
+    np.testing.assert_allclose(found["influence"], moved, atol=1e-6)
     strong = moved > 1e-5
     phase = (np.arange(factor) + 0.5) / factor - 0.5
     distance = np.hypot(1 - phase[:, None], -2 - phase[None, :])
-    np.testing.assert_allclose(found.reach_px[strong], distance[strong], rtol=1e-4)
+    np.testing.assert_allclose(found["reach"][strong], distance[strong], rtol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [2, 4])
