@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from datacube.product import Product
 from datacube.settings import Settings
 from server.jobs import JobService
 from sr_engine.blocks import predict_window, product_spec
-from sr_engine.model import Reflectance
+from sr_engine.model import Prediction, Reflectance
 from sr_engine.polyphase import PolyphaseModel
 from sr_engine.registry import find_model
 from tests.conftest import serving
@@ -226,8 +226,10 @@ def test_an_unknown_job_is_not_found(url: str) -> None:
 class BrokenModel(PolyphaseModel):
     """A third party's model with a mistake in it."""
 
-    def predict(self, patch: Reflectance, bands: tuple[str, ...]) -> Reflectance:
-        raise ZeroDivisionError(f"no scale for {bands} of {patch.shape}")
+    def predict(
+        self, patch: Reflectance, bands: tuple[str, ...], *, planes: Collection[str] = ()
+    ) -> Prediction:
+        raise ZeroDivisionError(f"no scale for {bands} {planes} of {patch.shape}")
 
 
 def test_a_broken_model_fails_its_job_and_no_other(cube: Cube, tmp_path: Path) -> None:
