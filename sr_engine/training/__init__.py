@@ -1,0 +1,1 @@
+"""What every training of srcube shares: settings from TOML, the loop, checkpoints, the log."""
