@@ -8,6 +8,22 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Score:
+    """One figure of a model on one test, with the baseline's beside it.
+
+    `figure` names it with its unit ("PSNR, dB"), `bicubic` is the same of bicubic
+    interpolation where that has one, `places` counts the sites it was taken on, none of which
+    the model was trained or calibrated on. `test` says whether the truth is simulated.
+    """
+
+    test: str
+    figure: str
+    value: float
+    bicubic: float | None = None
+    places: int = 1
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A model's identity, rules and limits.
 
@@ -15,7 +31,7 @@ class ModelCard:
     `halo_px` is the radius of its receptive field in pixels of the input, `dates` the most dates
     that one answer is made of. `psf` says which blur
     it assumes. `weights_sha256` pins its numbers; for a model without trained weights it is the
-    digest of the settings from which its numbers follow.
+    digest of the settings from which its numbers follow. `metrics` is what was measured of it.
     """
 
     id: str
@@ -31,6 +47,7 @@ class ModelCard:
     limits: str = ""
     weights_sha256: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[Score, ...] = ()
 
     @property
     def key(self) -> str:
@@ -38,8 +55,27 @@ class ModelCard:
         return f"{self.id}-{self.weights_sha256[:8]}"
 
     def document(self) -> dict[str, Any]:
-        """The card as JSON holds it."""
-        return asdict(self) | {"bands": list(self.bands)}
+        """The card as products and files keep it.
+
+        Without `metrics`: a figure measured later makes no other model.
+        """
+        whole = self.full_document()
+        del whole["metrics"]
+        return whole
+
+    def full_document(self) -> dict[str, Any]:
+        """The whole card as JSON holds it; `card_from` is the way back."""
+        scores = [asdict(score) for score in self.metrics]
+        return asdict(self) | {"bands": list(self.bands), "metrics": scores}
+
+
+def card_from(document: Mapping[str, Any]) -> ModelCard:
+    """The card of a document that `document` or `full_document` made.
+
+    Raises TypeError for fields that no card has.
+    """
+    scores = tuple(Score(**score) for score in document.get("metrics", ()))
+    return ModelCard(**{**document, "bands": tuple(document["bands"]), "metrics": scores})
 
 
 def settings_sha256(settings: Mapping[str, Any]) -> str:
