@@ -12,13 +12,17 @@ from datacube.errors import InvalidInput
 PREFIX = "SRCUBE_"
 
 
+def _home_data() -> str:
+    return str(Path.home() / ".local/share/srcube")
+
+
 class Settings(BaseSettings):
     """Settings of one process; unknown `SRCUBE_` variables are refused by `from_environment`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     data: str = Field(
-        default_factory=lambda: str(Path.home() / ".local/share/srcube"),
+        default_factory=_home_data,
         description="root of the catalog: a folder, or an s3://, gs:// or az:// address",
     )
     host: str = Field(default="127.0.0.1", description="address the server listens on")
@@ -26,7 +30,38 @@ class Settings(BaseSettings):
     cache_mb: int = Field(default=512, ge=16, description="memory for decoded chunks")
     limit_blocks: int = Field(default=64, ge=1, description="most blocks one job may ask for")
     limit_jobs: int = Field(default=32, ge=1, description="most jobs waiting or running")
+    limit_client_jobs: int = Field(default=8, ge=1, description="most such jobs of one client")
+    limit_block_s: float = Field(default=600, gt=0, description="most seconds for one block")
+    unwatched_s: float = Field(
+        default=30, gt=0, description="a job that was watched is dropped after so long unwatched"
+    )
+    jobs_db: Path | None = Field(
+        default=None, description="file of the jobs' database; by default below the catalog's root"
+    )
+    workers: int = Field(
+        default_factory=lambda: min(max((os.cpu_count() or 1) // 2, 1), 4),
+        ge=1,
+        le=256,
+        description="processes that compute blocks",
+    )
+    worker_memory_mb: int = Field(
+        default=8192, ge=0, description="address space of one such process; 0 for no limit"
+    )
+    dask_address: str | None = Field(
+        default=None, description="scheduler of a Dask cluster to compute blocks on instead"
+    )
+    models: Path | None = Field(
+        default=None, description="folder of imported models; by default `models` beside the cubes"
+    )
     bench_data: Path | None = Field(default=None, description="folder of benchmark data sets")
+
+    @property
+    def models_folder(self) -> Path:
+        """Where imported models are kept: on this machine, also where the cubes are not."""
+        if self.models is not None:
+            return self.models.expanduser()
+        root = _home_data() if "://" in self.data else self.data
+        return Path(root).expanduser() / "models"
 
     @classmethod
     def from_environment(cls, **given: object) -> "Settings":

@@ -4,6 +4,7 @@ A block lies on the measured grid, not on the view, and reads a halo around itse
 same pixels whoever asks first, no seam to its neighbours, and need never be computed twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,23 +109,39 @@ def predict_window(cube: Cube, model: Model, slot: int, window: Window) -> Predi
 
 
 def _predict_from_patch(cube: Cube, model: PatchModel, slot: int, window: Window) -> Prediction:
-    """NaN wherever the measured pixel has no data; a plane, where no band has any."""
     card = model.card
     bands = card.bands or tuple(band.name for band in cube.bands)
-    # Twice the halo: a gap at the rim of what the model sees is filled from beyond that rim.
-    rim = 2 * card.halo_px
-    patch = filled(read_padded(cube, slot, bands, window, rim), card.halo_px)
-    patch = patch[:, card.halo_px : -card.halo_px, card.halo_px : -card.halo_px]
-    missing = np.isnan(reflectance_from_dn(cube.window_dn(slot, bands, window)))
-    made = model.predict(patch, bands, planes=[plane.name for plane in model.planes])
+    patch = read_padded(cube, slot, bands, window, 2 * card.halo_px)
+    names = [plane.name for plane in model.planes]
+    return predict_patch(model, patch, bands, names, gsd_m=cube.grid.gsd_m)
+
+
+def predict_patch(
+    model: PatchModel,
+    patch: Reflectance,
+    bands: tuple[str, ...],
+    planes: Sequence[str],
+    *,
+    gsd_m: float,
+) -> Prediction:
+    """Super-resolve the middle of a patch that may have gaps; planes of length in metres.
+
+    `patch`: (band, y + 4 halo, x + 4 halo) reflectance, NaN where there is no data. Twice the
+    halo: a gap at the rim of what the model sees is filled from beyond that rim. The answer is
+    NaN wherever the measured pixel has no data; a plane, where no band has any.
+    """
+    halo, factor = model.card.halo_px, model.card.factor
+    missing = np.isnan(patch[:, 2 * halo : -2 * halo, 2 * halo : -2 * halo])
+    seen = filled(patch, halo)[:, halo:-halo, halo:-halo]
+    made = model.predict(seen, bands, planes=planes)
     everywhere: NDArray[np.bool_] = np.logical_and.reduce(missing, axis=0, keepdims=True)
-    planes = {}
+    told = {}
     for plane in model.planes:
-        unit = np.float32(cube.grid.gsd_m if plane.units == "m" else 1)
-        planes[plane.name] = emptied(unit * made.planes[plane.name][None], everywhere, card.factor)[
-            0
-        ]
-    return Prediction(emptied(made.reflectance, missing, card.factor), planes)
+        if plane.name in planes:
+            unit = np.float32(gsd_m if plane.units == "m" else 1)
+            values = unit * made.planes[plane.name][None]
+            told[plane.name] = emptied(values, everywhere, factor)[0]
+    return Prediction(emptied(made.reflectance, missing, factor), told)
 
 
 def read_padded(

@@ -7,6 +7,7 @@ import typer
 
 from datacube.commands.options import DataOption
 from datacube.errors import InvalidInput
+from sr_engine import models_cli
 
 if TYPE_CHECKING:
     from datacube import Cube
@@ -25,6 +26,7 @@ SeedOption = Annotated[int, typer.Option(help="Seed of the simulated landscape."
 def register(app: typer.Typer) -> None:
     """Add this package's commands to `app`."""
     app.command()(fuse)
+    models_cli.register(app)
     experiments = typer.Typer(help="Experiments on simulated ground, where the error is known.")
     experiments.command("psf-sweep")(psf_sweep)
     experiments.command("limits")(limits)

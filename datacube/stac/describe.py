@@ -108,11 +108,27 @@ def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document |
     if not card or not product.cube.scenes:
         return None
     bands = list(product.bands)
+    properties = model_properties(card, bands)
+    item = _item(f"{card['id']}-model", product.cube.scenes[0].scene, product.cube.grid, properties)
+    item["stac_extensions"] = [MLM, *item["stac_extensions"]]
+    item["assets"]["card"] = {
+        "href": f"{base}/{product.path}/zarr.json",
+        "type": "application/json",
+        "title": "The model's card, with the digest of its weights, as kept with its pixels",
+        "roles": ["mlm:model", "metadata"],
+        "mlm:artifact_type": "srcube.card",
+        "bands": band_documents(bands),  # which the names in mlm:input refer to
+    }
+    return _collected(item, f"{cube_id}-{flat_name(product.path)}")
+
+
+def model_properties(card: Mapping[str, Any], bands: list[str]) -> Document:
+    """What the mlm extension wants to know of a model, from its card."""
     shape = [-1, len(bands), -1, -1]
     pixels = {"shape": shape, "dim_order": ["batch", "channel", "height", "width"],
               "data_type": "float32"}  # fmt: skip
     task = ["super-resolution"]
-    properties = {
+    return {
         "description": card["description"],
         "mlm:name": card["id"],
         "mlm:architecture": card["title"],
@@ -125,17 +141,6 @@ def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document |
         "srcube:weights_sha256": card["weights_sha256"],
         "srcube:limits": card["limits"],
     }
-    item = _item(f"{card['id']}-model", product.cube.scenes[0].scene, product.cube.grid, properties)
-    item["stac_extensions"] = [MLM, *item["stac_extensions"]]
-    item["assets"]["card"] = {
-        "href": f"{base}/{product.path}/zarr.json",
-        "type": "application/json",
-        "title": "The model's card, with the digest of its weights, as kept with its pixels",
-        "roles": ["mlm:model", "metadata"],
-        "mlm:artifact_type": "srcube.card",
-        "bands": band_documents(bands),  # which the names in mlm:input refer to
-    }
-    return _collected(item, f"{cube_id}-{flat_name(product.path)}")
 
 
 def file_item(
