@@ -29,7 +29,8 @@ SUFFIXES = (".tif", ".tiff")
 class RasterSpec:
     """What a file holds: bands by name with scale and offset, and tags for the whole.
 
-    `physical` is false for class codes: they have no scale, and are never averaged.
+    `physical` is false for class codes: they have no scale, and are never averaged. `placed` is
+    false for pixels without a place on Earth: of the grid only the shape counts.
     """
 
     grid: Grid
@@ -39,11 +40,13 @@ class RasterSpec:
     offset: float = ADD_OFFSET
     units: str = "1"
     physical: bool = True
+    placed: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def profile(self) -> dict[str, Any]:
         """What rasterio creates the file with."""
         height, width = self.grid.shape
+        place = {"crs": self.grid.crs, "transform": self.grid.transform}
         return {
             "driver": "GTiff",
             "height": height,
@@ -51,8 +54,7 @@ class RasterSpec:
             "count": len(self.bands),
             "dtype": self.dtype,
             "nodata": NO_DATA_DN,
-            "crs": self.grid.crs,
-            "transform": self.grid.transform,
+            **(place if self.placed else {}),
             "tiled": True,
             "blockxsize": BLOCK_PX,
             "blockysize": BLOCK_PX,

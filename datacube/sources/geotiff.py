@@ -12,15 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rasterio import DatasetReader
-
 from datacube.bands import CLASSES, band_in, without_band
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.scene import Scene, parse_rfc3339
 from datacube.sources.naming import scene_id_of, time_in
 from datacube.sources.plan import BandSource, Given, PlannedScene, Refusal, SourcePlan
 from datacube.sources.radiometry import Calibration, stated_calibration
-from datacube.sources.raster import RasterBand, grid_of, open_raster
+from datacube.sources.raster import Header, RasterBand, open_raster
 from datacube.sources.refusals import AssetUnreadable, BandMissing, DateUnknown
 
 SUFFIXES = frozenset({".tif", ".tiff", ".jp2"})
@@ -87,39 +85,52 @@ def _read_header(path: Path, given: Given) -> _Header:
     """Read one header; raises a refusal that names the option which would help."""
     if not path.is_file() or not path.stat().st_size:
         raise AssetUnreadable(f"{path.name} is no file, or empty")
-    with open_raster(str(path)) as dataset:
-        grid = grid_of(dataset, path.name)
-        tagged = dataset.tags().get("datetime")
-        moment = parse_rfc3339(tagged) if tagged else time_in(path.stem)
-        bands = {
-            name: RasterBand(
-                str(path), index, grid, _calibration(dataset, index, name, given, path.name)
-            )
-            for index, name in enumerate(band_names(dataset, path, given), start=1)
-            if name is not None
-        }
-        return _Header(moment, bands)
+    with open_raster(str(path)) as file:
+        header, grid = file.header, file.grid
+    names = band_names(header, path, given)
+    moment = parse_rfc3339(header.datetime) if header.datetime else time_in(path.stem)
+    bands = {
+        name: RasterBand(
+            str(path), index, grid, calibration_of(header, index, name, given, path.name),
+            masked=is_masked(header, index, names),
+        )
+        for index, name in enumerate(names, start=1)
+        if name is not None
+    }  # fmt: skip
+    return _Header(moment, bands)
 
 
-def band_names(dataset: DatasetReader, path: Path, given: Given) -> list[str | None]:
+def band_names(header: Header, path: Path, given: Given) -> list[str | None]:
     """The name of each band of a file, None for one that is no band of the instrument.
 
-    From the descriptions; else, of a single band, from the file's name; else as given.
+    From the descriptions; else, of a single band, from the file's name; else as given. A band
+    of opacity (alpha) has no name, unless it is given or described one: then it is a band.
     Raises BandMissing if nothing says, InvalidInput if two have one name.
     """
-    described = [band_in(text or "") for text in dataset.descriptions]
-    if not any(described) and dataset.count == 1:
-        described = [band_in(path.stem)]
+    described = [band_in(text or "") for text in header.descriptions]
+    count = header.alpha.count(False)
+    if not any(described) and count == 1:
+        described = [None if alpha else band_in(path.stem) for alpha in header.alpha]
     if any(described):
         _refuse_twins(described, path.name)
         return described
-    if len(given.bands) == dataset.count:
+    if len(given.bands) == header.count:
         return list(given.bands)
+    if len(given.bands) == count:
+        names = iter(given.bands)
+        return [None if alpha else next(names) for alpha in header.alpha]
     raise BandMissing(
-        f"{path.name} does not name its {dataset.count} bands; name all of them in the file's "
+        f"{path.name} does not name its {count} bands; name all of them in the file's "
         f"order, as in --bands B04,B03,B02,B08,SCL"
         + (f" (got {len(given.bands)})" if given.bands else "")
     )
+
+
+def is_masked(header: Header, index: int, names: Sequence[str | None]) -> bool:
+    """Whether a band has a mask to heed; of opacity only if that is no band of the instrument."""
+    kind = header.masks[index - 1]
+    taken = any(alpha and name for alpha, name in zip(header.alpha, names, strict=True))
+    return kind == "mask" or (kind == "alpha" and not taken)
 
 
 def _refuse_twins(names: Sequence[str | None], file: str) -> None:
@@ -128,12 +139,16 @@ def _refuse_twins(names: Sequence[str | None], file: str) -> None:
         raise InvalidInput(f"{file} names a band twice: {', '.join(known)}")
 
 
-def _calibration(
-    dataset: DatasetReader, index: int, name: str, given: Given, file: str
+def calibration_of(
+    header: Header, index: int, name: str, given: Given, file: str
 ) -> Calibration:
-    declared = dataset.nodatavals[index - 1]
+    """How the numbers of a band become reflectance: as given, else as the file states it.
+
+    Raises RadiometryUnknown where neither says, AssetUnreadable for a picture of 8 bits.
+    """
+    declared = header.no_data[index - 1]
     no_data = NO_DATA if declared is None else float(declared)
-    dtype = dataset.dtypes[index - 1]
+    dtype = header.dtypes[index - 1]
     if name == CLASSES:
         return Calibration(no_data=no_data)
     if dtype == "uint8":
@@ -142,7 +157,7 @@ def _calibration(
             "it was drawn from"
         )
     scale, offset = given.scale, given.offset
-    written: tuple[Any, Any] = (dataset.scales[index - 1], dataset.offsets[index - 1])
+    written: tuple[Any, Any] = (header.scales[index - 1], header.offsets[index - 1])
     if scale is None and offset is None and written != (1.0, 0.0):
         scale, offset = written
     return stated_calibration(scale, offset, no_data=no_data, name=file)

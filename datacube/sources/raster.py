@@ -1,27 +1,26 @@
 """The only place that opens a raster file: two drivers, bounded sizes, nothing beside the file.
 
 GDAL would open a thousand formats, some of which name other files or addresses. Here it opens
-GeoTIFF and JPEG 2000, and what their header announces is checked before anything is decoded.
+GeoTIFF and JPEG 2000, in a process of its own (`decoding`), and what a header announces is checked
+before anything is decoded.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from rasterio import DatasetReader
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
-from rasterio.windows import Window as RasterWindow
 
 from datacube.errors import InvalidInput
 from datacube.grid import Grid
+from datacube.sources.child import Document
+from datacube.sources.decoding import Asked, Decoder, shared_decoders
 from datacube.sources.plan import ReadNumbers
 from datacube.sources.radiometry import Calibration
 from datacube.sources.refusals import AssetTooLarge, AssetUnreadable, CrsMismatch
@@ -31,78 +30,155 @@ DRIVERS = ("GTiff", "JP2OpenJPEG")
 MAX_PIXELS = 2**31  # eighteen Sentinel-2 tiles; nothing we take is larger
 MAX_BANDS = 64
 MAX_BLOCK_BYTES = 2**28  # one strip of a whole 10980 x 10980 tile in 16 bits
+PART_BYTES = 2**25  # of numbers in one answer: with a mask they fit into the shared memory
 DTYPES = frozenset({"uint8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
-ENVIRONMENT = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
-    "GDAL_NUM_THREADS": "1",
-    "GDAL_CACHEMAX": 256,
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
-}
+
+@dataclass(frozen=True)
+class Header:
+    """What a raster file says of itself; lists are by band.
+
+    `masks` tells of a mask that is no number of no data: `mask` (one for the whole file) or
+    `alpha`; `alpha` which bands are such a mask.
+    """
+
+    shape: tuple[int, int]
+    count: int
+    crs: str | None
+    transform: Affine
+    dtypes: tuple[str, ...]
+    block_shapes: tuple[tuple[int, int], ...]
+    descriptions: tuple[str | None, ...]
+    no_data: tuple[float | None, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    masks: tuple[str, ...]
+    alpha: tuple[bool, ...]
+    datetime: str | None
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Parse what the decoder tells; raises KeyError, TypeError or ValueError."""
+        lists = ("dtypes", "descriptions", "no_data", "scales", "offsets", "masks", "alpha")
+        height, width = (int(side) for side in document["shape"])
+        return cls(
+            shape=(height, width),
+            count=int(document["count"]),
+            crs=document["crs"],
+            transform=Affine(*document["transform"]),
+            block_shapes=tuple((int(rows), int(cols)) for rows, cols in document["block_shapes"]),
+            datetime=document["datetime"],
+            **{name: tuple(document[name]) for name in lists},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RasterFile:
+    """An open file: its header, and its pixels by window."""
+
+    header: Header
+    _asked: Asked = field(repr=False)
+    _decoder: Decoder = field(repr=False)
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie; raises CrsMismatch where the file does not say."""
+        return grid_of(self.header, self._asked.name)
+
+    def read(
+        self, window: Window, *, index: int = 1, masked_as: float | None = None
+    ) -> NDArray[Any]:
+        """One band (y, x) of a window that lies inside.
+
+        Where the file's own mask hides a pixel it is `masked_as`; None looks at no mask. Raises
+        AssetUnreadable or AssetTooLarge, and what the connection raised, if there is one.
+        """
+        dtype = np.dtype(self.header.dtypes[index - 1])
+        masked = masked_as is not None and bool(self.header.masks[index - 1])
+        if masked and not _holds(dtype, masked_as):
+            raise AssetUnreadable(f"{self._asked.name} has a mask, and no number for no data")
+        numbers = np.empty((window.height, window.width), dtype)
+        for part in parts_of(window, dtype.itemsize):
+            place = [part.row, part.col, part.height, part.width]
+            request = {"do": "read", "index": index, "window": place, "masked": masked}
+            count = part.height * part.width
+            with self._decoder.asking(self._asked, request) as (_, shared):
+                found = np.frombuffer(shared, dtype, count).reshape(part.height, part.width)
+                target = numbers[_inside(part, window)]
+                target[:] = found
+                if masked:
+                    mask = np.frombuffer(shared, np.uint8, count, found.nbytes)
+                    target[mask.reshape(found.shape) == 0] = masked_as
+                    del mask
+                del found  # nothing may hold on to the shared memory
+        return numbers
 
 
 @dataclass(frozen=True)
 class RasterBand:
-    """One band of a raster file (`index` from 1)."""
+    """One band of a raster file (`index` from 1); `masked` says to heed the file's own mask."""
 
     path: str
     index: int
     grid: Grid
     calibration: Calibration = field(default_factory=Calibration)
+    masked: bool = False
 
     @contextmanager
     def open(self) -> Iterator[ReadNumbers]:
         """Open the file; reading raises AssetUnreadable where it is damaged."""
-        with open_raster(self.path) as dataset:
-            yield partial(_read, dataset, self.index, self.path)
+        hidden = self.calibration.no_data if self.masked else None
+        with open_raster(self.path) as file:
+            yield partial(file.read, index=self.index, masked_as=hidden)
 
 
 @contextmanager
-def open_raster(path: str) -> Iterator[DatasetReader]:
+def open_raster(path: str) -> Iterator[RasterFile]:
     """Open a GeoTIFF or JPEG 2000 file whose header is within bounds.
 
-    Raises AssetUnreadable for anything else, AssetTooLarge beyond the bounds.
+    Raises AssetUnreadable for anything else, AssetTooLarge beyond the bounds. A JPEG 2000 file
+    may be a TIFF by its name, so that both drivers are tried.
     """
-    dataset = _opened(path)
-    # Never `with dataset`: that begins a GDAL environment of this thread, which another thread,
-    # closing a reader's files at the end, could not end.
+    asked = Asked(file_name(path), {"path": path, "size": None, "drivers": DRIVERS})
+    with opened_file(asked) as file:
+        yield file
+
+
+@contextmanager
+def opened_file(asked: Asked, decoder: Decoder | None = None) -> Iterator[RasterFile]:
+    """Open what is asked for, be it a file here or bytes from elsewhere; as `open_raster`."""
+    decoder = decoder or shared_decoders().mine()
     try:
-        _check_size(dataset, path)
-        yield dataset
+        with decoder.asking(asked) as (document, _):
+            header = _header(document, asked.name)
+        _check_size(header, asked.name)
+        yield RasterFile(header, asked, decoder)
     finally:
-        dataset.close()
+        decoder.release(asked)
 
 
-def _opened(path: str) -> DatasetReader:
-    """Try the allowed drivers in turn; a JPEG 2000 file may be a TIFF by its bytes."""
-    for driver in DRIVERS:
-        with rasterio.Env(**ENVIRONMENT), warnings.catch_warnings():
-            # `grid_of` refuses what has no place; Level-1B pixels have none on purpose.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            try:
-                return rasterio.open(path, driver=driver)
-            except (RasterioError, OSError):
-                continue
-    raise AssetUnreadable(
-        f"{file_name(path)} is no readable GeoTIFF or JPEG 2000 file; other formats are not "
-        "opened, whatever they are named"
-    )
+def parts_of(window: Window, item_bytes: int) -> Iterator[Window]:
+    """Windows of at most `PART_BYTES` that cover a window once, whole rows where they fit."""
+    most = PART_BYTES // item_bytes
+    width = max(min(window.width, most), 1)
+    height = max(min(window.height, most // width), 1)
+    for row in range(window.row, window.row + window.height, height):
+        for col in range(window.col, window.col + window.width, width):
+            bottom, right = window.row + window.height, window.col + window.width
+            yield Window(row, col, min(height, bottom - row), min(width, right - col))
 
 
-def grid_of(dataset: DatasetReader, path: str) -> Grid:
+def grid_of(header: Header, path: str) -> Grid:
     """Where the pixels of a file lie; raises CrsMismatch if it does not say, or is rotated."""
     name = file_name(path)
-    if dataset.crs is None:
+    if header.crs is None:
         raise CrsMismatch(
             f"{name} has no CRS, so its place is unknown; write one into the file, or say "
             "--sensor-geometry for Level-1B pixels"
         )
-    authority = dataset.crs.to_authority()
-    text = ":".join(authority) if authority else dataset.crs.to_wkt()
-    if dataset.transform.is_identity:
+    if header.transform.is_identity:
         raise CrsMismatch(f"{name} has a CRS but no position in it")
-    return checked_grid(text, dataset.transform, dataset.shape, name=name)
+    return checked_grid(header.crs, header.transform, header.shape, name=name)
 
 
 def checked_grid(crs: str, transform: Any, shape: tuple[int, int], *, name: str) -> Grid:
@@ -124,15 +200,21 @@ def file_name(path: str) -> str:
     return path.replace("\\", "/").rstrip("/}").rsplit("/", 1)[-1]
 
 
-def _check_size(dataset: DatasetReader, path: str) -> None:
-    height, width = dataset.shape
-    name = file_name(path)
-    if height * width > MAX_PIXELS or dataset.count > MAX_BANDS:
+def _header(document: Document, name: str) -> Header:
+    try:
+        return Header.from_document(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise AssetUnreadable(f"{name} has a header that makes no sense") from error
+
+
+def _check_size(header: Header, name: str) -> None:
+    height, width = header.shape
+    if height * width > MAX_PIXELS or header.count > MAX_BANDS:
         raise AssetTooLarge(
-            f"{name} announces {width} x {height} pixels and {dataset.count} bands; at most "
+            f"{name} announces {width} x {height} pixels and {header.count} bands; at most "
             f"{MAX_PIXELS} pixels and {MAX_BANDS} bands are read"
         )
-    for dtype, (rows, cols) in zip(dataset.dtypes, dataset.block_shapes, strict=True):
+    for dtype, (rows, cols) in zip(header.dtypes, header.block_shapes, strict=True):
         if dtype not in DTYPES:
             raise AssetUnreadable(
                 f"{name} holds {dtype} numbers; need one of {', '.join(sorted(DTYPES))}"
@@ -144,14 +226,13 @@ def _check_size(dataset: DatasetReader, path: str) -> None:
             )
 
 
-def _read(dataset: DatasetReader, index: int, path: str, window: Window) -> NDArray[Any]:
-    place = RasterWindow(window.col, window.row, window.width, window.height)
-    try:
-        with rasterio.Env(**ENVIRONMENT):
-            numbers: NDArray[Any] = dataset.read(index, window=place)
-    except RasterioIOError as error:
-        raise AssetUnreadable(
-            f"{file_name(path)} cannot be decoded at row {window.row}, column {window.col}: "
-            "it is truncated or damaged"
-        ) from error
-    return numbers
+def _inside(part: Window, whole: Window) -> tuple[slice, slice]:
+    return Window(part.row - whole.row, part.col - whole.col, part.height, part.width).slices
+
+
+def _holds(dtype: np.dtype[Any], number: float | None) -> bool:
+    """Whether a number can be one of these."""
+    if number is None or dtype.kind == "f":
+        return number is not None
+    limits = np.iinfo(dtype)
+    return bool(number == number // 1 and limits.min <= number <= limits.max)
