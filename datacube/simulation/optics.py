@@ -51,23 +51,25 @@ def axis_weights(
     profile: NDArray[np.float64],
     *,
     out_px: int,
-    fine_per_px: int,
+    fine_per_px: float,
     fine_px: int,
     margin_fine: int,
-    shift_px: float,
+    shift_px: float | NDArray[np.float64],
 ) -> csr_array:
     """Matrix (out_px, fine) that integrates piecewise constant fine pixels with the profile.
 
     Output `i` is centred at `i + 0.5 + shift_px` pixels from the edge of the area of interest,
     which begins `margin_fine` fine pixels into the `fine_px` of the fine axis. Rows sum to one.
-    Raises InvalidInput if the profile does not lie within the margin.
+    `shift_px` may be one for each output. Raises InvalidInput if the profile does not lie within
+    the margin.
     """
     reach = len(profile) / 2 / SAMPLES_PER_PX
-    first_edge = 0.5 + shift_px - reach + margin_fine / fine_per_px
-    last_edge = out_px - 0.5 + shift_px + reach + margin_fine / fine_per_px
+    least, most = float(np.min(shift_px)), float(np.max(shift_px))
+    first_edge = 0.5 + least - reach + margin_fine / fine_per_px
+    last_edge = out_px - 0.5 + most + reach + margin_fine / fine_per_px
     if first_edge < 0 or last_edge > fine_px / fine_per_px:
         raise InvalidInput(
-            f"a profile reaching {reach:.2f} px with shift {shift_px:.2f} px does not fit in a "
+            f"a profile reaching {reach:.2f} px with shift {most:.2f} px does not fit in a "
             f"margin of {margin_fine} fine pixels; widen the margin"
         )
     taps = math.ceil(2 * reach * fine_per_px) + 2
