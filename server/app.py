@@ -5,21 +5,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import cv2
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
-from titiler.core.factory import ColorMapFactory, TMSFactory
+from fastapi import FastAPI
 
 from datacube import Catalog, open_storage
 from datacube.settings import Settings
 from datacube.store.reading import ChunkCache
 from server import collections, processes
 from server.jobs import JobService
+from server.ogc.routes import PROBLEMS, standard_routes
 from server.problems import install_handlers
 from server.services import Services
-from server.tiles import MATRIX_SETS, CubeTilerFactory
+from server.tiles import CubeTilerFactory
 
 MEGABYTE = 1_000_000
-EXPLORER_PATH = "/explorer"
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -34,34 +32,15 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         services.jobs.stop()
 
-    app = FastAPI(title="srcube", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS)
     app.state.services = services
     install_handlers(app)
+    app.include_router(standard_routes())
     app.include_router(collections.router, tags=["collections"])
     app.include_router(CubeTilerFactory().router, tags=["tiles"])
     app.include_router(processes.router, tags=["processes"])
-    app.include_router(TMSFactory(supported_tms=MATRIX_SETS).router, tags=["tile matrix sets"])
-    app.include_router(ColorMapFactory().router, tags=["colour maps"])
-    app.get("/", include_in_schema=False)(landing)
     app.get("/livez", tags=["health"])(live)
     return app
-
-
-async def landing(request: Request) -> Response:
-    """The page for a browser, links for a program."""
-    if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(EXPLORER_PATH)
-    links = [
-        {"rel": rel, "href": href, "type": "application/json"}
-        for rel, href in (
-            ("self", "/"),
-            ("data", "/collections"),
-            ("service-desc", "/openapi.json"),
-            ("http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes", "/tileMatrixSets"),
-        )
-    ]
-    links.append({"rel": "alternate", "href": EXPLORER_PATH, "type": "text/html"})
-    return JSONResponse({"title": "srcube", "links": links})
 
 
 async def live() -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request, Response
 
 from datacube import Cube, Product
 from datacube.errors import NotFound
+from datacube.stac.describe import cube_collection
 from server.layers import TRUTH, layers_of
+from server.ogc.answers import HTML_TOO, Format, answer, base_url, link
+from server.ogc.tilesets import CRS84, TILESETS_MAP
+from server.ogc.wmts import XML
 from server.services import Services, services_of
 from server.tiles import default_scene_slot
 from sr_engine.registry import DEFAULT_MODEL, find_model, models
@@ -16,20 +20,24 @@ Services_ = Annotated[Services, Depends(services_of)]
 Document = dict[str, Any]
 
 
-@router.get("/collections")
-def collections(services: Services_) -> Document:
+@router.get("/collections", responses=HTML_TOO)
+def collections(request: Request, services: Services_, f: Format = None) -> Response:
     """Every cube of the catalog; those whose truth is known come first, then by id."""
+    base = base_url(request)
     found = [
-        collection_document(name, services.catalog.open(name)) for name in services.catalog.ids()
+        collection_document(base, name, services.catalog.open(name))
+        for name in services.catalog.ids()
     ]
     found.sort(key=lambda one: all(layer["id"] != TRUTH for layer in one["layers"]))
-    return {"collections": found, "links": [_link("self", "/collections")]}
+    links = [link("self", f"{base}/collections"), link("root", f"{base}/")]
+    return answer(request, {"title": "Collections", "collections": found, "links": links}, f)
 
 
-@router.get("/collections/{cube_id}")
-def collection(services: Services_, cube_id: str) -> Document:
+@router.get("/collections/{cube_id}", responses=HTML_TOO)
+def collection(request: Request, services: Services_, cube_id: str, f: Format = None) -> Response:
     """One cube: extent, dates, bands, layers, and the notice that belongs beside it."""
-    return collection_document(cube_id, services.catalog.open(cube_id))
+    cube = services.catalog.open(cube_id)
+    return answer(request, collection_document(base_url(request), cube_id, cube), f)
 
 
 @router.get("/models")
@@ -45,32 +53,36 @@ def model_card(model_id: str) -> Document:
     return find_model(model_id).card.document()
 
 
-def collection_document(cube_id: str, cube: Cube) -> Document:
-    """A cube as an OGC collection, with what a viewer needs to show it."""
-    scenes = cube.scenes
-    stamps = [one.scene.stamp for one in scenes]
-    interval = [stamps[0], stamps[-1]] if stamps else [None, None]
-    path = f"/collections/{cube_id}"
+def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
+    """A cube as an OGC and a STAC collection, with what a viewer needs to show it."""
+    keys = ("title", "description", "attribution", "notice", "simulated", "georeference")
     return {
-        "id": cube_id,
-        **{key: cube.attributes[key] for key in ("title", "description", "attribution")},
-        **{key: cube.attributes[key] for key in ("notice", "simulated", "georeference")},
-        "extent": {
-            "spatial": {"bbox": [[round(edge, 7) for edge in cube.grid.lonlat_bounds()]]},
-            "temporal": {"interval": [interval]},
-        },
+        **cube_collection(cube_id, cube),
+        **{key: cube.attributes[key] for key in keys},
+        "itemType": "feature",
+        "crs": [CRS84],
         "generation": cube.generation,
         "gsd_m": cube.grid.gsd_m,
         "storageCrs": cube.grid.crs,
-        "bands": [band.name for band in cube.bands],
         "scenes": _scene_documents(cube),
         "default_datetime": _default_datetime(cube),
         "layers": [layer.document() for layer in layers_of(cube)],
-        "links": [
-            _link("self", path),
-            _link("tilejson", f"{path}/layers/lr/WebMercatorQuad/tilejson.json"),
-        ],
+        "assets": {},
+        "links": _links(base, cube_id),
     }
+
+
+def _links(base: str, cube_id: str) -> list[Document]:
+    path = f"{base}/collections/{cube_id}"
+    return [
+        link("self", path),
+        link("root", f"{base}/"),
+        link("parent", f"{base}/"),
+        link("data", f"{base}/collections"),
+        link(TILESETS_MAP, f"{path}/tiles", title="Tilesets"),
+        link("tilejson", f"{path}/layers/lr/WebMercatorQuad/tilejson.json"),
+        link("wmts", f"{path}/WMTSCapabilities.xml", XML),
+    ]
 
 
 def _scene_documents(cube: Cube) -> list[Document]:
@@ -97,7 +109,3 @@ def _default_datetime(cube: Cube) -> str | None:
     except NotFound:
         return None
     return next(one.scene.stamp for one in cube.scenes if one.slot == slot)
-
-
-def _link(rel: str, href: str) -> dict[str, str]:
-    return {"rel": rel, "href": href, "type": "application/json"}

@@ -15,8 +15,9 @@ from datacube.scene import reflectance_from_dn
 from datacube.simulation import acquire, build_landscape, plan_season
 from datacube.store.reading import ChunkCache
 from server.layers import LAYERS, View
+from server.ogc.matrix_sets import matrix_set
 from server.reader import Frame
-from server.tiles import MATRIX_SETS, TileQuery, default_scene_slot, draw
+from server.tiles import TileQuery, default_scene_slot, draw
 from sr_engine.blocks import compute_block, predict_window, product_spec
 from sr_engine.model import Model, PatchModel
 from sr_engine.registry import find_model, find_patch_model
@@ -75,7 +76,7 @@ def _squared_error(
 
 def _tile_seconds(cube: Cube) -> float:
     west, south, east, north = cube.grid.lonlat_bounds()
-    tms = MATRIX_SETS.get("WebMercatorQuad")
+    tms = matrix_set("WebMercatorQuad")
     tile = tms.tile((west + east) / 2, (south + north) / 2, TILE_ZOOM)
     left, bottom, right, top = tms.xy_bounds(tile)
     frame = Frame("EPSG:3857", (left, bottom, right, top), 256)

@@ -134,6 +134,13 @@ class View:
         return Product.open(self.cube, path)
 
     @property
+    def factor(self) -> int:
+        """How many times finer than the measurement the layer's pixels are."""
+        if self.layer.kind == "truth" and self.product is not None:
+            return self.product.factor
+        return self.model.card.factor if self.model else 1
+
+    @property
     def product_path(self) -> str | None:
         """Group of the layer's product, None for the measurement."""
         if self.layer.kind == "truth":

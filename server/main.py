@@ -29,7 +29,8 @@ app = typer.Typer(
 
 def make_app(settings: Settings) -> FastAPI:
     """The server's application with the page mounted on it."""
-    from server.app import EXPLORER_PATH, create_app  # noqa: PLC0415
+    from server.app import create_app  # noqa: PLC0415
+    from server.ogc.landing import EXPLORER_PATH  # noqa: PLC0415
     from webapp.page import mount_explorer  # noqa: PLC0415
 
     application = create_app(settings)

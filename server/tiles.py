@@ -23,14 +23,15 @@ from datacube import Cube
 from datacube.errors import InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
 from server.layers import TRUE_COLOUR, View, find_layer, model_of
+from server.ogc.matrix_sets import crs_text, matrix_set
 from server.reader import Frame
 from server.render import class_rgba, encode, rgba
 from server.services import Services, services_of
 
 DRAWING_VERSION = 1  # part of every ETag; raised when the same pixels are drawn differently
 MEDIA = {"webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg"}
-MATRIX_SETS = morecantile.tms
 MAX_ZOOM = 24
+STANDARD_PIXEL_M = 0.28e-3  # what a scale denominator refers to, by OGC 17-083r4
 
 
 class TileQuery(BaseModel):
@@ -134,7 +135,7 @@ class Address:
                 f"{matrix.matrixWidth} x {matrix.matrixHeight}"
             )
         left, bottom, right, top = tms.xy_bounds(self.tile)
-        return Frame(_crs_text(tms), (left, bottom, right, top), size_px)
+        return Frame(crs_text(self.tms_id), (left, bottom, right, top), size_px)
 
 
 def address_of(
@@ -178,17 +179,14 @@ def draw(view: View, query: TileQuery, frame: Frame) -> tuple[bytes, bool] | Non
     return encode(image, query.format), pixels.complete
 
 
-def matrix_set(tms_id: str) -> TileMatrixSet:
-    """A tile matrix set by its OGC id; raises NotFound."""
-    if tms_id not in MATRIX_SETS.list():
-        known = ", ".join(MATRIX_SETS.list())
-        raise NotFound(f"no tile matrix set {tms_id[:40]!r}; there are {known}")
-    return MATRIX_SETS.get(tms_id)
-
-
-def _crs_text(tms: TileMatrixSet) -> str:
-    authority = tms.crs.to_epsg()
-    return f"EPSG:{authority}" if authority else str(tms.crs.to_wkt())
+def finest_zoom(tms: TileMatrixSet, view: View) -> int:
+    """The level to offer at most: two beyond the one whose pixels are as small as the layer's."""
+    finest = view.cube.grid.gsd_m / view.factor
+    zooms = (
+        zoom for zoom, matrix in enumerate(tms.tileMatrices)
+        if matrix.scaleDenominator * STANDARD_PIXEL_M <= finest
+    )  # fmt: skip
+    return min(next(zooms, tms.maxzoom) + 2, tms.maxzoom)
 
 
 def _answer(
@@ -242,7 +240,6 @@ def tilejson(
     cube = services.catalog.open(cube_id)
     view = find_view(cube, layer_id, query)
     tms = matrix_set(tms_id)
-    finest = cube.grid.gsd_m / (view.model.card.factor if view.model else 1)
     asked: dict[str, Any] = query.model_dump(by_alias=True, exclude_none=True)
     asked["v"] = str(cube.generation)
     base = str(request.base_url) + f"collections/{cube_id}/layers/{layer_id}/tiles/{tms_id}/"
@@ -253,5 +250,5 @@ def tilejson(
         tiles=[base + "{z}/{x}/{y}?" + urlencode(asked)],
         bounds=list(cube.grid.lonlat_bounds()),
         minzoom=tms.minzoom,
-        maxzoom=min(tms.zoom_for_res(finest) + 2, tms.maxzoom),
+        maxzoom=finest_zoom(tms, view),
     )

@@ -25,7 +25,7 @@ def collection(collection_id: str = "fields", **changes: Any) -> dict[str, Any]:
     return {
         "id": collection_id,
         "title": f"Collection {collection_id}",
-        "bands": ["B02", "B03", "B04", "B08"],
+        "bands": [{"name": name} for name in ("B02", "B03", "B04", "B08")],
         "layers": [
             layer("sr", "inferred", "wiener-x4", "wiener-x2"),
             layer("lr", "measured"),
@@ -105,7 +105,7 @@ def test_other_collection_brings_its_own_dates_and_layers() -> None:
         layers=[layer("lr", "measured")],
         scenes=[{"datetime": "2023-07-01T10:00:00Z", "cloud_cover": 0}],
         default_datetime="nonsense",
-        bands=["B02", "B03", "B04"],
+        bands=[{"name": name} for name in ("B02", "B03", "B04")],
     )
     explorer = opened(collection(), other)
     explorer.collection.value = "coast"
@@ -214,7 +214,9 @@ def test_presets_stretch_a_rising_range_of_three_bands() -> None:
         assert preset.low < preset.high
         assert len(preset.bands_query.split(",")) == 3
         assert preset.key in ENGLISH
-    no_nir = Collection.from_json(collection(bands=["B02", "B03", "B04"]))
+    no_nir = Collection.from_json(
+        collection(bands=[{"name": name} for name in ("B02", "B03", "B04")])
+    )
     assert [preset.key for preset in no_nir.presets()] == ["preset_true"]
 
 

@@ -92,7 +92,7 @@ class Collection:
             id=document["id"],
             title=document["title"],
             description=document.get("description", ""),
-            bands=tuple(document.get("bands", ())),
+            bands=tuple(band["name"] for band in document.get("bands", ())),
             layers=tuple(map(Layer.from_json, document["layers"])),
             scenes=scenes,
             default_datetime=default,

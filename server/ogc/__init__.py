@@ -1,0 +1,1 @@
+"""What other programs connect to: OGC API Common, Tiles, WMTS, Processes, EDR, and STAC API."""

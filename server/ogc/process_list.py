@@ -1,0 +1,109 @@
+"""What can be computed here, as OGC API Processes describes it.
+
+A process is described by the very model that its execute request is parsed with, so that the
+description cannot say anything else than what is accepted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
+
+from datacube.errors import NotFound
+from server.ogc.answers import HTML_TOO, Document, Format, answer, base_url, link
+from server.processes import ViewInputs
+from server.services import Services, services_of
+
+router = APIRouter(tags=["processes"])
+
+EXECUTE = "http://www.opengis.net/def/rel/ogc/1.0/execute"
+PROCESSES_LINK = "http://www.opengis.net/def/rel/ogc/1.0/processes"
+BLOCKS = {
+    "title": "How many blocks of the product there are now",
+    "schema": {"type": "object", "contentMediaType": "application/json"},
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: what it takes, and what comes of it."""
+
+    id: str
+    title: str
+    description: str
+    inputs: type[BaseModel]
+    outputs: Mapping[str, Any] = field(default_factory=lambda: {"blocks": BLOCKS})
+    version: str = "1.0.0"
+
+    def summary(self, base: str) -> Document:
+        """The entry of the list of processes."""
+        path = f"{base}/processes/{self.id}"
+        return {
+            "id": self.id,
+            "version": self.version,
+            "title": self.title,
+            "description": self.description,
+            "jobControlOptions": ["async-execute", "dismiss"],
+            "outputTransmission": ["value"],
+            "links": [
+                link("self", path, title="Description"),
+                link(EXECUTE, f"{path}/execution", title="Execute (POST)"),
+            ],
+        }
+
+    def document(self, base: str) -> Document:
+        """The description, with a JSON schema for each input."""
+        schema = self.inputs.model_json_schema(by_alias=True)
+        required = schema.get("required", [])
+        shared = {"$defs": schema["$defs"]} if "$defs" in schema else {}
+        inputs = {
+            name: {
+                "title": one.get("title", name),
+                "description": one.get("description", ""),
+                "schema": one | shared,
+                "minOccurs": int(name in required),
+                "maxOccurs": 1,
+            }
+            for name, one in schema["properties"].items()
+        }
+        return self.summary(base) | {"inputs": inputs, "outputs": dict(self.outputs)}
+
+
+PROCESSES = {
+    process.id: process
+    for process in (
+        Process(
+            "super-resolve",
+            "Super-resolve a view",
+            "Compute those blocks of a view that no one has asked for yet; they stay in the cube "
+            "as a finer level, with what the model tells beside them.",
+            ViewInputs,
+        ),
+    )
+}
+
+
+@router.get("/processes", responses=HTML_TOO)
+def processes(request: Request, f: Format = None) -> Response:
+    """Every process there is."""
+    base = base_url(request)
+    listed = [process.summary(base) for process in PROCESSES.values()]
+    links = [link("self", f"{base}/processes"), link("root", f"{base}/")]
+    return answer(request, {"title": "Processes", "processes": listed, "links": links}, f)
+
+
+@router.get("/processes/{process_id}", responses=HTML_TOO)
+def process_description(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    process_id: str,
+    f: Format = None,
+) -> Response:
+    """What one process takes and gives, and the operator's limit."""
+    if process_id not in PROCESSES:
+        known = ", ".join(PROCESSES)
+        raise NotFound(f"no process {process_id[:40]!r}; there are {known}")
+    document = PROCESSES[process_id].document(base_url(request))
+    return answer(request, document | {"limit_blocks": services.settings.limit_blocks}, f)

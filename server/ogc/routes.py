@@ -1,0 +1,46 @@
+"""Every route of the standards, to be included in the application."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.ogc import landing, matrix_sets, process_list, tilesets, wmts
+from server.ogc.answers import PROBLEM
+
+_TEXT = {"type": "string"}
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "code": {**_TEXT, "description": "stable, for programs"},
+        "detail": {**_TEXT, "description": "one line, for people"},
+    },
+}
+_REASONS = {
+    400: "the request cannot be read",
+    404: "there is no such thing",
+    409: "it contradicts what is committed",
+    413: "more than the operator allows in one request",
+    422: "a value breaks a rule; the detail names it",
+    429: "too many jobs, or too many requests of this client; come back after Retry-After",
+    500: "stored data are damaged",
+    503: "too busy, or the store does not answer; come back after Retry-After",
+    504: "drawing took too long",
+    507: "no space left",
+}
+# What any operation may answer instead, each as an RFC 9457 document.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": reason, "content": {PROBLEM: {"schema": _PROBLEM}}}
+    for status, reason in _REASONS.items()
+}
+
+
+def standard_routes() -> APIRouter:
+    """The routes, in the order in which their addresses are matched."""
+    router = APIRouter()
+    for module in (landing, matrix_sets, tilesets, wmts, process_list):
+        router.include_router(module.router)
+    return router

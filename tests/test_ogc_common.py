@@ -1,0 +1,151 @@
+"""OGC API Common: everything is reached by links from the landing page, as JSON and as HTML."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from server.ogc.answers import page, prefers_html
+from server.ogc.landing import CONFORMANCE
+
+JSON, HTML = "application/json", "text/html"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.fixture(name="client", scope="module")
+def fixture_client(live_server: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=live_server, timeout=30) as client:
+        yield client
+
+
+def links_of(document: dict[str, object]) -> dict[str, dict[str, str]]:
+    links = document["links"]
+    assert isinstance(links, list)
+    return {one["rel"]: one for one in links}
+
+
+def test_the_landing_page_links_to_every_part(client: httpx.Client) -> None:
+    answer = client.get("/", headers={"accept": JSON})
+    assert answer.headers["content-type"] == JSON
+    links = links_of(answer.json())
+    assert {"self", "service-desc", "service-doc", "conformance", "data"} <= set(links)
+    for rel, one in links.items():
+        found = client.get(one["href"], headers={"accept": one["type"]})
+        assert found.status_code == 200, rel
+        assert found.headers["content-type"].split("; charset")[0] == one["type"], rel
+
+
+def test_a_browser_gets_a_page_that_leads_to_the_map(client: httpx.Client) -> None:
+    answer = client.get("/", headers={"accept": BROWSER})
+    assert answer.headers["content-type"].startswith(HTML)
+    assert 'http-equiv="refresh"' in answer.text
+    assert "/explorer" in answer.text
+    assert "/collections" in answer.text
+    asked_for = client.get("/", params={"f": "html"})
+    assert "refresh" not in asked_for.text
+    assert client.get("/", headers={"accept": BROWSER}, params={"f": "json"}).json()["links"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/conformance", "/collections", "/collections/simulated", "/tileMatrixSets",
+     "/tileMatrixSets/WebMercatorQuad", "/processes", "/processes/super-resolve",
+     "/collections/simulated/tiles", "/collections/simulated/layers/lr/tiles",
+     "/collections/simulated/layers/lr/tiles/WebMercatorQuad"],
+)  # fmt: skip
+def test_documents_come_as_json_and_as_html(client: httpx.Client, path: str) -> None:
+    as_json = client.get(path, headers={"accept": JSON})
+    as_html = client.get(path, headers={"accept": HTML})
+    assert as_json.headers["content-type"] == JSON
+    assert as_html.headers["content-type"] == "text/html; charset=utf-8"
+    assert as_html.headers["vary"] == "accept"
+    title = as_json.json().get("title")
+    assert title is None or title.split(":")[0] in as_html.text
+    assert "<script" not in as_html.text
+    assert client.get(path, params={"f": "pdf"}).status_code == 422
+
+
+def test_conformance_lists_each_class_once_wherever_it_is_told(client: httpx.Client) -> None:
+    declared = client.get("/conformance").json()["conformsTo"]
+    assert declared == list(CONFORMANCE) == client.get("/").json()["conformsTo"]
+    assert len(set(declared)) == len(declared)
+
+
+def test_collections_have_what_common_asks_of_them(client: httpx.Client) -> None:
+    document = client.get("/collections").json()
+    assert "self" in links_of(document)
+    for listed in document["collections"]:
+        path = f"/collections/{listed['id']}"
+        one = client.get(path).json()
+        assert one == listed
+        assert links_of(one)["self"]["href"].endswith(path)
+        west, south, east, north = one["extent"]["spatial"]["bbox"][0]
+        assert -180 <= west < east <= 180
+        assert -90 <= south < north <= 90
+        (interval,) = one["extent"]["temporal"]["interval"]
+        assert interval[0] <= interval[1]
+        for rel, found in links_of(one).items():
+            if not found.get("templated") and found["href"].startswith("http"):
+                assert client.get(found["href"]).status_code == 200, (rel, found["href"])
+
+
+def test_what_is_not_there_is_a_problem_document(client: httpx.Client) -> None:
+    for path in ("/collections/nowhere", "/tileMatrixSets/nowhere", "/processes/nothing",
+                 "/colorMaps/drab", "/nothing/at/all"):  # fmt: skip
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [("", False), ("*/*", False), (JSON, False), (HTML, True), (BROWSER, True),
+     ("text/*", True), ("application/json, text/html;q=0.5", False),
+     ("application/json;q=0.1, text/html;q=0.5", True), ("text/html;q=0", False),
+     ("text/html;q=x", False), ("," * 5000, False)],
+)  # fmt: skip
+def test_the_accept_header_decides(accept: str, expected: bool) -> None:
+    assert prefers_html(accept) is expected
+
+
+def test_a_page_escapes_what_it_shows() -> None:
+    hostile = "<script>alert(1)</script>"
+    shown = page({"title": hostile, "n": [{"a": hostile}], hostile: 1,
+                  "links": [{"rel": '"><x', "href": '"><y', "type": "z"}]})  # fmt: skip
+    for mark in ("<script", "<x", "<y"):
+        assert mark not in shown
+
+
+def test_colour_maps_are_listed_with_their_colours(client: httpx.Client) -> None:
+    names = [one["id"] for one in client.get("/colorMaps").json()["colorMaps"]]
+    assert "viridis" in names
+    colours = client.get("/colorMaps/viridis").json()
+    assert len(colours) == 256
+    assert colours["0"] == [68, 1, 84, 255]
+
+
+def test_the_interface_is_described_for_people_without_anything_remote(
+    client: httpx.Client,
+) -> None:
+    shown = client.get("/api.html").text
+    assert "GET /collections/{cube_id}" in shown
+    for remote in ("http://", "https://", "<script"):
+        assert remote not in shown
+
+
+def test_processes_are_described_by_what_they_accept(client: httpx.Client) -> None:
+    (listed,) = [
+        one for one in client.get("/processes").json()["processes"] if one["id"] == "super-resolve"
+    ]
+    described = client.get("/processes/super-resolve").json()
+    assert {key: described[key] for key in listed} == listed
+    assert described["inputs"]["collection"]["minOccurs"] == 1
+    assert described["inputs"]["datetime"]["minOccurs"] == 0
+    for one in described["inputs"].values():
+        assert one["schema"]
+    assert described["outputs"]
+    execute = links_of(described)["http://www.opengis.net/def/rel/ogc/1.0/execute"]
+    inputs = {"collection": "nowhere", "bbox": [0, 0, 1, 1]}
+    asked = client.post(execute["href"], json={"inputs": inputs})
+    assert asked.status_code == 404  # the process is there, the cube is not
