@@ -8,6 +8,7 @@ import typer
 from datacube.commands.options import DataOption
 from datacube.errors import InvalidInput
 from sr_engine import models_cli
+from sr_engine.scenes import cli as scenes_cli
 
 if TYPE_CHECKING:
     from datacube import Cube
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add this package's commands to `app`."""
     app.command()(fuse)
     models_cli.register(app)
+    scenes_cli.register(app)
     experiments = typer.Typer(help="Experiments on simulated ground, where the error is known.")
     experiments.command("psf-sweep")(psf_sweep)
     experiments.command("limits")(limits)
