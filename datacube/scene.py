@@ -113,4 +113,7 @@ def parse_rfc3339(text: str) -> datetime:
         if len(text) > len("2024-06-20"):
             raise InvalidInput(f"need a time zone ('Z' for UTC) in {text[:40]!r}")
         moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(f"need a time of the years 1 to 9999, got {text[:40]!r}") from error

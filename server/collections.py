@@ -9,6 +9,7 @@ from datacube.errors import NotFound
 from datacube.stac.describe import cube_collection
 from server.layers import TRUTH, layers_of
 from server.ogc.answers import HTML_TOO, Format, answer, base_url, link
+from server.ogc.edr import edr_part
 from server.ogc.tilesets import CRS84, TILESETS_MAP
 from server.ogc.wmts import XML
 from server.services import Services, services_of
@@ -59,7 +60,7 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
     return {
         **cube_collection(cube_id, cube),
         **{key: cube.attributes[key] for key in keys},
-        "itemType": "feature",
+        **edr_part(f"{base}/collections/{cube_id}", cube),
         "crs": [CRS84],
         "generation": cube.generation,
         "gsd_m": cube.grid.gsd_m,

@@ -131,12 +131,12 @@ def read_product(
     look = _look(frame, layer.product.levels, furthest=MAX_BLOCK_STEP * layer.product.factor)
     if look is None:
         return None
-    dn, complete = _assembled(layer, slot, look.window, look.level)
+    dn, complete = assembled(layer, slot, look.window, look.level)
     pixels = _resampled(dn, look, resampling)
     return Pixels(pixels.dn, pixels.valid, complete)
 
 
-def _assembled(
+def assembled(
     layer: ProductLayer, slot: int, window: Window, level: int
 ) -> tuple[NDArray[np.uint16], bool]:
     """The window of one level from the blocks there are, and whether none was missing."""

@@ -32,9 +32,9 @@ def parse_interval(text: str) -> Interval:
     first, slash, last = text.partition("/")
     if not slash:
         moment = parse_rfc3339(first)
-        return Interval(moment, moment + _step(first), moment)
+        return Interval(moment, _end(moment, first), moment)
     start = _FIRST if first in {"", ".."} else parse_rfc3339(first)
-    end = _LAST if last in {"", ".."} else parse_rfc3339(last) + _step(last)
+    end = _LAST if last in {"", ".."} else _end(parse_rfc3339(last), last)
     if end <= start:
         raise InvalidInput(f"need a time before the slash that is the earlier, got {text[:80]!r}")
     return Interval(start, end)
@@ -58,5 +58,10 @@ def scene_id_of(text: str) -> str:
     return re.sub(r"_{2,}", "_", cleaned)[:128] or "scene"
 
 
-def _step(text: str) -> timedelta:
-    return timedelta(days=1) if len(text) <= len("2024-06-20") else timedelta(seconds=1)
+def _end(moment: datetime, text: str) -> datetime:
+    """Just after the day, or the second, that a text names."""
+    step = timedelta(days=1) if len(text) <= len("2024-06-20") else timedelta(seconds=1)
+    try:
+        return moment + step
+    except OverflowError as error:
+        raise InvalidInput(f"need a time before the end of 9999, got {text[:40]!r}") from error

@@ -39,6 +39,16 @@ CONFORMANCE = (
     f"{_OGC}/ogcapi-tiles-1/1.0/conf/jpeg",
     f"{_OGC}/tms/2.0/conf/tilematrixset",
     f"{_OGC}/tms/2.0/conf/json-tilematrixset",
+    f"{_OGC}/ogcapi-processes-1/1.0/conf/ogc-process-description",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/core",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/collections",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/position",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/area",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/trajectory",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/cube",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/json",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/geojson",
+    f"{_OGC}/ogcapi-edr-1/1.1/conf/covjson",
 )
 
 

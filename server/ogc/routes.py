@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from server.ogc import landing, matrix_sets, process_list, tilesets, wmts
+from server.ogc import edr, landing, matrix_sets, process_list, tilesets, wmts
 from server.ogc.answers import PROBLEM
 
 _TEXT = {"type": "string"}
@@ -41,6 +41,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def standard_routes() -> APIRouter:
     """The routes, in the order in which their addresses are matched."""
     router = APIRouter()
-    for module in (landing, matrix_sets, tilesets, wmts, process_list):
+    for module in (landing, matrix_sets, tilesets, wmts, process_list, edr):
         router.include_router(module.router)
     return router
