@@ -56,7 +56,7 @@ class PreparedScene:
         rows, cols = layout.rows_and_cols(window)
         top, left = int(rows.min()), int(cols.min())
         there = Window(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
-        values = self._matched(cube, there)
+        values = self.matched(cube, there)
         unseen: NDArray[np.bool_] = np.logical_not(has_data(values).any(axis=0))
         if unseen.all():
             size = (len(cube.bands), window.height * factor, window.width * factor)
@@ -77,7 +77,7 @@ class PreparedScene:
         """The date shown, clouds and all: what has no data there has none in the answer."""
         return read_date(cube, slot, _names(cube), window, masked=False)
 
-    def _matched(self, cube: Cube, window: Window) -> Image:
+    def matched(self, cube: Cube, window: Window) -> Image:
         """(date, band, y, x) aligned to whole pixels, in one radiometry, NaN in shared gaps."""
         dates = [
             read_date(
