@@ -75,7 +75,7 @@ def read_all(path: Path) -> np.ndarray:
         Fetcher(Policy().below(path.parent)) as fetcher,
         opened(str(path), fetcher) as raster,
     ):
-        return raster.read(Window(0, 0, *raster.dataset.shape))
+        return raster.read(Window(0, 0, *raster.header.shape))
 
 
 @pytest.mark.parametrize("name", TOO_LARGE)

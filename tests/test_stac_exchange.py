@@ -280,7 +280,7 @@ def test_what_is_no_raster_is_unreadable_whatever_its_name(
                 pytest.raises((AssetUnreadable, Unreachable)),
                 opened(f"{server.url}/files/{name}", fetcher) as raster,
             ):
-                raster.read(Window(0, 0, *raster.dataset.shape))
+                raster.read(Window(0, 0, *raster.header.shape))
         finally:
             (server.folder / name).unlink()
 

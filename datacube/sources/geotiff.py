@@ -89,14 +89,12 @@ def _read_header(path: Path, given: Given) -> _Header:
         header, grid = file.header, file.grid
     names = band_names(header, path, given)
     moment = parse_rfc3339(header.datetime) if header.datetime else time_in(path.stem)
-    bands = {
-        name: RasterBand(
-            str(path), index, grid, calibration_of(header, index, name, given, path.name),
-            masked=is_masked(header, index, names),
-        )
-        for index, name in enumerate(names, start=1)
-        if name is not None
-    }  # fmt: skip
+    bands = {}
+    for index, name in enumerate(names, start=1):
+        if name is not None:
+            calibration = calibration_of(header, index, name, given, path.name)
+            mask = header.mask(index, calibration.no_data, names)
+            bands[name] = RasterBand(str(path), index, grid, calibration, mask)
     return _Header(moment, bands)
 
 
@@ -126,22 +124,13 @@ def band_names(header: Header, path: Path, given: Given) -> list[str | None]:
     )
 
 
-def is_masked(header: Header, index: int, names: Sequence[str | None]) -> bool:
-    """Whether a band has a mask to heed; of opacity only if that is no band of the instrument."""
-    kind = header.masks[index - 1]
-    taken = any(alpha and name for alpha, name in zip(header.alpha, names, strict=True))
-    return kind == "mask" or (kind == "alpha" and not taken)
-
-
 def _refuse_twins(names: Sequence[str | None], file: str) -> None:
     known = [name for name in names if name]
     if len(set(known)) < len(known):
         raise InvalidInput(f"{file} names a band twice: {', '.join(known)}")
 
 
-def calibration_of(
-    header: Header, index: int, name: str, given: Given, file: str
-) -> Calibration:
+def calibration_of(header: Header, index: int, name: str, given: Given, file: str) -> Calibration:
     """How the numbers of a band become reflectance: as given, else as the file states it.
 
     Raises RadiometryUnknown where neither says, AssetUnreadable for a picture of 8 bits.

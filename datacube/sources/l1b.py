@@ -27,26 +27,31 @@ NOTICE = (
 
 def plan_crop(path: Path, given: Given) -> PlannedScene:
     """Plan one crop; raises InvalidInput for a file that has a place after all."""
-    with open_raster(str(path)) as dataset:
-        if dataset.crs is not None:
-            raise InvalidInput(f"{path.name} has a CRS; take it in without --sensor-geometry")
-        names = band_names(dataset, path, given)
-        grid = nominal_grid(dataset.shape)
-        scale, offset = given.scale, given.offset
-        counted = Calibration(no_data=dataset.nodata)
-        if scale is not None and offset is not None:
-            counted = Calibration(scale, offset, dataset.nodata)
-        bands = {
-            name: RasterBand(str(path), index, grid, counted)
-            for index, name in enumerate(names, start=1)
-            if name is not None and name != CLASSES
-        }
+    with open_raster(str(path)) as file:
+        header = file.header
+    if header.crs is not None:
+        raise InvalidInput(f"{path.name} has a CRS; take it in without --sensor-geometry")
+    names = band_names(header, path, given)
+    grid = nominal_grid(header.shape)
+    bands = {}
+    for index, name in enumerate(names, start=1):
+        if name is not None and name != CLASSES:
+            mask = header.mask(index, header.no_data[index - 1], names)
+            counted = _counted(given, mask.number if mask else header.no_data[index - 1])
+            bands[name] = RasterBand(str(path), index, grid, counted, mask)
     moment = time_in(path.stem) or given.instant
     if moment is None:
         raise DateUnknown(f"nothing says when {path.name} was seen; say it with --datetime")
     properties = {"srcube:bands_registered": False, "srcube:radiometry": "counts"}
     scene = Scene(scene_id_of(path.stem), moment, properties)
     return PlannedScene(scene, bands, "L1B", "sensor")
+
+
+def _counted(given: Given, no_data: float | None) -> Calibration:
+    """Numbers as they are, unless scale and offset are given."""
+    if given.scale is not None and given.offset is not None:
+        return Calibration(given.scale, given.offset, no_data)
+    return Calibration(no_data=no_data)
 
 
 def nominal_grid(shape: tuple[int, int]) -> Grid:

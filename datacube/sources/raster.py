@@ -5,7 +5,7 @@ GeoTIFF and JPEG 2000, in a process of its own (`decoding`), and what a header a
 before anything is decoded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,11 +35,21 @@ DTYPES = frozenset({"uint8", "uint16", "int16", "uint32", "int32", "float32", "f
 
 
 @dataclass(frozen=True)
+class Mask:
+    """Where a file hides pixels otherwise than by a number: its own mask, or a band of opacity.
+
+    `band` is 0 for the former; what is hidden is read as `number`.
+    """
+
+    band: int
+    number: float
+
+
+@dataclass(frozen=True)
 class Header:
     """What a raster file says of itself; lists are by band.
 
-    `masks` tells of a mask that is no number of no data: `mask` (one for the whole file) or
-    `alpha`; `alpha` which bands are such a mask.
+    `masked` tells which bands have a mask in the file, `alpha` which are opacity themselves.
     """
 
     shape: tuple[int, int]
@@ -52,14 +62,14 @@ class Header:
     no_data: tuple[float | None, ...]
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
-    masks: tuple[str, ...]
+    masked: tuple[bool, ...]
     alpha: tuple[bool, ...]
     datetime: str | None
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
         """Parse what the decoder tells; raises KeyError, TypeError or ValueError."""
-        lists = ("dtypes", "descriptions", "no_data", "scales", "offsets", "masks", "alpha")
+        lists = ("dtypes", "descriptions", "no_data", "scales", "offsets", "masked", "alpha")
         height, width = (int(side) for side in document["shape"])
         return cls(
             shape=(height, width),
@@ -70,6 +80,21 @@ class Header:
             datetime=document["datetime"],
             **{name: tuple(document[name]) for name in lists},
         )
+
+    def mask(
+        self, index: int, number: float | None, names: Sequence[str | None] = ()
+    ) -> Mask | None:
+        """The mask to heed for a band, whose number of no data is `number` (None: 0).
+
+        A band of opacity that has a name among `names` is taken for what its name says: many
+        files mark their fourth band so that is near infrared.
+        """
+        number = 0.0 if number is None else number
+        if self.masked[index - 1]:
+            return Mask(0, number)
+        if any(alpha and name for alpha, name in zip(self.alpha, names, strict=False)):
+            return None
+        return Mask(self.alpha.index(True) + 1, number) if True in self.alpha else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,51 +110,48 @@ class RasterFile:
         """Where the pixels lie; raises CrsMismatch where the file does not say."""
         return grid_of(self.header, self._asked.name)
 
-    def read(
-        self, window: Window, *, index: int = 1, masked_as: float | None = None
-    ) -> NDArray[Any]:
-        """One band (y, x) of a window that lies inside.
+    def read(self, window: Window, *, index: int = 1, mask: Mask | None = None) -> NDArray[Any]:
+        """One band (y, x) of a window that lies inside; hidden pixels are the mask's number.
 
-        Where the file's own mask hides a pixel it is `masked_as`; None looks at no mask. Raises
-        AssetUnreadable or AssetTooLarge, and what the connection raised, if there is one.
+        Raises AssetUnreadable or AssetTooLarge, and what the connection raised, if there is one.
         """
         dtype = np.dtype(self.header.dtypes[index - 1])
-        masked = masked_as is not None and bool(self.header.masks[index - 1])
-        if masked and not _holds(dtype, masked_as):
-            raise AssetUnreadable(f"{self._asked.name} has a mask, and no number for no data")
+        if mask and not _holds(dtype, mask.number):
+            raise AssetUnreadable(
+                f"{self._asked.name} has a mask, and {mask.number:g} for no data, which no "
+                f"{dtype} is"
+            )
         numbers = np.empty((window.height, window.width), dtype)
         for part in parts_of(window, dtype.itemsize):
             place = [part.row, part.col, part.height, part.width]
-            request = {"do": "read", "index": index, "window": place, "masked": masked}
+            request = {"do": "read", "index": index, "window": place,
+                       "mask": mask.band if mask else None}  # fmt: skip
             count = part.height * part.width
             with self._decoder.asking(self._asked, request) as (_, shared):
                 found = np.frombuffer(shared, dtype, count).reshape(part.height, part.width)
                 target = numbers[_inside(part, window)]
                 target[:] = found
-                if masked:
-                    mask = np.frombuffer(shared, np.uint8, count, found.nbytes)
-                    target[mask.reshape(found.shape) == 0] = masked_as
-                    del mask
-                del found  # nothing may hold on to the shared memory
+                if mask:
+                    seen = np.frombuffer(shared, np.uint8, count, found.nbytes)
+                    target[seen.reshape(found.shape) == 0] = mask.number
         return numbers
 
 
 @dataclass(frozen=True)
 class RasterBand:
-    """One band of a raster file (`index` from 1); `masked` says to heed the file's own mask."""
+    """One band of a raster file (`index` from 1)."""
 
     path: str
     index: int
     grid: Grid
     calibration: Calibration = field(default_factory=Calibration)
-    masked: bool = False
+    mask: Mask | None = None
 
     @contextmanager
     def open(self) -> Iterator[ReadNumbers]:
         """Open the file; reading raises AssetUnreadable where it is damaged."""
-        hidden = self.calibration.no_data if self.masked else None
         with open_raster(self.path) as file:
-            yield partial(file.read, index=self.index, masked_as=hidden)
+            yield partial(file.read, index=self.index, mask=self.mask)
 
 
 @contextmanager
@@ -230,9 +252,9 @@ def _inside(part: Window, whole: Window) -> tuple[slice, slice]:
     return Window(part.row - whole.row, part.col - whole.col, part.height, part.width).slices
 
 
-def _holds(dtype: np.dtype[Any], number: float | None) -> bool:
+def _holds(dtype: np.dtype[Any], number: float) -> bool:
     """Whether a number can be one of these."""
-    if number is None or dtype.kind == "f":
-        return number is not None
+    if dtype.kind == "f":
+        return True
     limits = np.iinfo(dtype)
     return bool(number == number // 1 and limits.min <= number <= limits.max)

@@ -18,7 +18,7 @@ from datacube.sources.archive import Archive
 from datacube.sources.naming import scene_id_of
 from datacube.sources.plan import BandSource, PlannedScene
 from datacube.sources.radiometry import QUANTIFICATION, Calibration, baseline_calibration
-from datacube.sources.raster import RasterBand, grid_of, open_raster
+from datacube.sources.raster import RasterBand, open_raster
 from datacube.sources.refusals import AssetUnreadable, DateUnknown
 
 METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
@@ -92,8 +92,8 @@ def plan_product(archive: Archive) -> PlannedScene:
 
 
 def _band(path: str, calibration: Calibration) -> RasterBand:
-    with open_raster(path) as dataset:
-        return RasterBand(path, 1, grid_of(dataset, path), calibration)
+    with open_raster(path) as file:
+        return RasterBand(path, 1, file.grid, calibration)
 
 
 def _read_metadata(root: Element, name: str) -> _Metadata:

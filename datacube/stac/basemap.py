@@ -25,12 +25,13 @@ def write_basemap(source: str, grid: Grid, path: Path, fetcher: Fetcher) -> Grid
     written; raises CrsMismatch where the mosaic is not placed or not made of 8-bit numbers.
     """
     with opened(source, fetcher) as raster:
-        if raster.dataset.dtypes[0] != "uint8":
-            raise CrsMismatch(f"need a mosaic of 8-bit numbers, got {raster.dataset.dtypes[0]}")
+        dtype = raster.header.dtypes[0]
+        if dtype != "uint8":
+            raise CrsMismatch(f"need a mosaic of 8-bit numbers, got {dtype}")
         place = raster.grid
         finest = max(1, round(grid.gsd_m / source_gsd(place, grid)))
         target = grid.refined(max(1, min(finest, MAX_SIDE_PX // max(grid.shape))))
-        names = NAMES[: min(raster.dataset.count, COLOURS)]
+        names = NAMES[: min(raster.header.count, COLOURS)]
         method = choose_method(place, target)
 
         def read(window: Window) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from datacube.errors import NotFound, SrcubeError
@@ -37,7 +38,8 @@ class RemoteBand:
         """
         with opened(self.sign(self.href), self.fetcher) as raster:
             _check_place(raster.grid, self.grid, self.href)
-            yield raster.read
+            mask = raster.header.mask(1, self.calibration.no_data)
+            yield partial(raster.read, mask=mask)
 
 
 def plan_items(
