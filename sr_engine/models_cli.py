@@ -39,7 +39,7 @@ def table(context: typer.Context, *, as_json: JsonOption = False) -> None:
         return
     shown = Table(title="models, the default first")
     for column in ("id", "factor", "bands", "halo px", "dates", "licence", "weights", "title"):
-        shown.add_column(column, overflow="fold")
+        shown.add_column(column, overflow="fold", no_wrap=column == "id")
     for card in cards:
         bands = ", ".join(card.bands) or "any 10 m"
         shown.add_row(

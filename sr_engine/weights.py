@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -78,8 +79,10 @@ def read_pickle(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     import torch  # noqa: PLC0415 - only when asked for
 
     try:
-        # The one place that reads a pickle: weights_only builds tensors and containers, no more.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch itself would not write
+            # The one place that reads a pickle: it builds tensors and containers, no more.
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (
         pickle.UnpicklingError, RuntimeError, ValueError, TypeError, KeyError, IndexError,
         AttributeError, EOFError, OSError, MemoryError, RecursionError, AssertionError,

@@ -60,13 +60,13 @@ def super_resolve_command(  # noqa: PLR0913 - options
 
     chosen = choose_model(model, factor)
     names = tuple(name.strip() for name in extras.split(",") if name.strip())
-    with _opened(source, (bands, scale, offset), (datetime, data)) as scene, _bar() as report:
+    with opened(source, (bands, scale, offset), (datetime, data)) as scene, _bar() as report:
         for written in super_resolve(scene, chosen, out, extras=names, report=report):
             typer.echo(str(written))
 
 
 @contextmanager
-def _opened(
+def opened(
     source: str,
     stated: tuple[str | None, float | None, float | None],
     where: tuple[str | None, str | None],

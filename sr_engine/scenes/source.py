@@ -13,11 +13,11 @@ from datacube import Cube, Grid, Window
 from datacube.bands import CLASSES
 from datacube.cube import CommittedScene
 from datacube.errors import InvalidInput
-from datacube.sources.geotiff import band_names, calibration_of, is_masked
+from datacube.sources.geotiff import band_names, calibration_of
 from datacube.sources.l1b import nominal_grid
 from datacube.sources.plan import Given
 from datacube.sources.radiometry import Calibration
-from datacube.sources.raster import Header, RasterFile, open_raster
+from datacube.sources.raster import Header, Mask, RasterFile, open_raster
 from datacube.sources.refusals import BandMissing
 from sr_engine.blocks import read_padded
 from sr_engine.model import Reflectance
@@ -65,13 +65,12 @@ class _FileBand:
 
     index: int
     calibration: Calibration
-    masked: bool
+    mask: Mask | None
 
     def read(self, file: RasterFile, window: Window) -> Reflectance:
         """Reflectance (y, x), NaN where there is no data; raises AssetUnreadable for damage."""
         known = self.calibration
-        hidden = known.no_data if self.masked else None
-        numbers = file.read(window, index=self.index, masked_as=hidden)
+        numbers = file.read(window, index=self.index, mask=self.mask)
         found = numbers.astype(np.float32) * np.float32(known.scale) + np.float32(known.offset)
         found[known.empty(numbers) | ~np.isfinite(found)] = np.nan
         return np.asarray(found, np.float32)
@@ -87,14 +86,12 @@ class RasterScene:
         self.placed = header.crs is not None
         self.grid = file.grid if self.placed else nominal_grid(header.shape)
         named = band_names(header, path, given)
-        self._bands = {
-            name: _FileBand(
-                named.index(name) + 1,
-                _calibration(header, named.index(name) + 1, name, given, path.name),
-                is_masked(header, named.index(name) + 1, named),
-            )
-            for name in _chosen(named, given.bands, path.name)
-        }
+        self._bands: dict[str, _FileBand] = {}
+        for name in _chosen(named, given.bands, path.name):
+            index = named.index(name) + 1
+            known = _calibration(header, index, name, given, path.name)
+            mask = header.mask(index, known.no_data, named)
+            self._bands[name] = _FileBand(index, known, mask)
 
     @property
     def bands(self) -> tuple[str, ...]:
