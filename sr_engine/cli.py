@@ -1,4 +1,4 @@
-"""Commands of this package: `fuse`, and `experiment psf-sweep` and `experiment limits`."""
+"""Commands of this package: `fuse`, `super-resolve`, `explain`, `models` and `experiment`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +8,7 @@ import typer
 from datacube.commands.options import DataOption
 from datacube.errors import InvalidInput
 from sr_engine import models_cli
+from sr_engine.explain import cli as explain_cli
 from sr_engine.scenes import cli as scenes_cli
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     app.command()(fuse)
     models_cli.register(app)
     scenes_cli.register(app)
+    explain_cli.register(app)
     experiments = typer.Typer(help="Experiments on simulated ground, where the error is known.")
     experiments.command("psf-sweep")(psf_sweep)
     experiments.command("limits")(limits)

@@ -1,6 +1,7 @@
 """Explanation by gradients: exact where it can be checked, and about the model, not the image."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,17 @@ from captum.attr import IntegratedGradients  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.stats import spearmanr
 
-from datacube import Grid, Window
+from datacube import Cube, Grid, ScenePixels, Window
 from datacube.errors import InvalidInput
+from datacube.scene import dn_from_reflectance
 from sr_engine.bicubic import bicubic
+from sr_engine.blocks import predict_window
 from sr_engine.explain.attribution import Quadrature, attribute, local_attribution
 from sr_engine.explain.bands import pixel_origin
-from sr_engine.explain.case import Case, Imagery, open_case, window_around
+from sr_engine.explain.case import Case, open_case, window_around
 from sr_engine.explain.diffusion import band_shares, diffusion_index, distance_shares, gini
 from sr_engine.explain.influence import influence_at, is_linear
 from sr_engine.explain.objective import SMOOTH, Detail
@@ -27,9 +32,10 @@ from sr_engine.explain.saliency import View, diffusion_layer, sensitivity
 from sr_engine.explain.sanity import cascade, randomised, similarity
 from sr_engine.gaps import filled
 from sr_engine.model import DifferentiableModel, PatchModel, Reflectance
+from sr_engine.scenes.source import CubeScene
 from sr_engine.threads import use_one_thread
 from sr_engine.wiener import wiener
-from tests.scenes import BANDS, small_grid
+from tests.scenes import BANDS, new_cube, scene, small_grid
 from tests.small_nets import (
     HALO_PX,
     NetModel,
@@ -50,22 +56,35 @@ def _one_thread() -> None:
     use_one_thread()
 
 
-def imagery(image: Reflectance) -> Imagery:
+@dataclass(frozen=True, eq=False)
+class ArrayImagery:
     """An array as a source; no data beyond its edge."""
 
-    def read(_bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
-        wide = window.grown(rim_px)
-        there = wide.within(image.shape[1:])
-        out = np.full((len(image), wide.height, wide.width), np.nan, np.float32)
-        place = Window(there.row - wide.row, there.col - wide.col, there.height, there.width)
-        out[:, *place.slices] = image[:, *there.slices]
-        return out
+    image: Reflectance
+    bands: tuple[str, ...] = BANDS
 
-    return Imagery(small_grid(image.shape[1:]), BANDS, read)
+    @property
+    def grid(self) -> Grid:
+        return small_grid(self.image.shape[1:])
+
+    def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
+        wide = window.grown(rim_px)
+        there = wide.within(self.image.shape[1:])
+        out = np.full((len(bands), wide.height, wide.width), np.nan, np.float32)
+        place = Window(there.row - wide.row, there.col - wide.col, there.height, there.width)
+        out[:, *place.slices] = self.image[:, *there.slices]
+        return out
 
 
 def case_at(model: PatchModel, window: Window, image: Reflectance | None = None) -> Case:
-    return open_case(imagery(landscape_pair()[0] if image is None else image), model, window)
+    return open_case(ArrayImagery(landscape_pair()[0] if image is None else image), model, window)
+
+
+def cube_of(root: Path, image: Reflectance) -> Cube:
+    """A cube with the image as its one date."""
+    dn = dn_from_reflectance(image)
+    cube = new_cube(root, (dn.shape[1], dn.shape[2]))
+    return cube.append(scene(1), ScenePixels(dn, np.full(dn.shape[1:], 4, np.uint8)))
 
 
 def objective_of(model: DifferentiableModel, case: Case, patch: Reflectance) -> float:
@@ -104,8 +123,6 @@ def test_the_path_ends_at_the_image_and_its_slope_is_its_derivative() -> None:
 
 
 def test_blur_is_that_of_a_gaussian_with_mirrored_edges() -> None:
-    from scipy import ndimage  # noqa: PLC0415
-
     image = landscape_pair()[0][:, :31, :44]
     expected = ndimage.gaussian_filter(
         image.astype(np.float64), (0, 2.0, 2.0), mode="reflect", truncate=8
@@ -226,42 +243,44 @@ def test_a_model_that_sees_one_band_is_credited_to_that_band() -> None:
 
 
 @pytest.mark.parametrize("make", MODELS, ids=ids)
-def test_a_layer_is_what_one_cell_after_the_other_gives(make: type[DifferentiableModel]) -> None:
+def test_a_layer_is_what_one_probe_after_the_other_gives(make: type[DifferentiableModel]) -> None:
     model = make()
     image = landscape_pair()[0].copy()
     image[:, 16:32, 32:48] = np.nan
     image[1, 3, 5] = np.nan
-    case = case_at(model, Window(0, 0, 40, 70), image)
-    layer = diffusion_layer(model.module(BANDS), View.of(case), nodes=8)
+    view = View.of(case_at(model, Window(0, 0, 40, 70), image))
+    module = model.module(BANDS)
+    layer = diffusion_layer(module, view, cell_px=16, probe_px=6, nodes=8)
     assert layer.shape == (3, 5)
     assert np.isnan(layer[1, 2])
-    for row, col in ((0, 0), (2, 1), (1, 4), (2, 4)):
-        cell = Window(16 * row, 16 * col, 16, 16).within((40, 70))
-        alone = open_case(imagery(image), model, cell)
-        path = BlurPath(alone.patch, 2.0)
+    probes = {(0, 4): (5, 64, 6, 6), (2, 0): (33, 5, 6, 6), (2, 1): (33, 21, 6, 6)}
+    for cell, probe in probes.items():
+        alone = open_case(ArrayImagery(image), model, Window(*probe))
         values = attribute(
-            model.module(BANDS), Detail.of_case(alone), path, Quadrature(order=8, most=8)
+            module, Detail.of_case(alone), BlurPath(alone.patch, 2.0), Quadrature(order=8, most=8)
         ).values
+        assert not alone.missing.all(axis=0).all()
         if not alone.missing.any():  # a gap is filled from twice the halo: not the same patch
-            assert layer[row, col] == pytest.approx(diffusion_index(values), abs=0.02)
+            assert layer[cell] == pytest.approx(diffusion_index(values), abs=0.02)
+    assert not open_case(ArrayImagery(image), model, Window(*probes[2, 1])).missing[:, 6:].any()
 
 
 def test_a_layer_depends_on_nothing_beyond_the_halo() -> None:
     """So it is the same in whichever block it is computed."""
     model = NetModel(trained_net())
     module = model.module(BANDS)
-    whole = diffusion_layer(module, View.of(case_at(model, Window(0, 0, 64, 96))))
-    part = diffusion_layer(module, View.of(case_at(model, Window(16, 48, 32, 32))))
+    whole = diffusion_layer(module, View.of(case_at(model, Window(0, 0, 64, 96))), cell_px=16)
+    part = diffusion_layer(module, View.of(case_at(model, Window(16, 48, 32, 32))), cell_px=16)
     np.testing.assert_allclose(part, whole[1:3, 3:5], atol=1e-3)
 
 
 def test_one_gradient_ranks_cells_as_the_whole_path_does() -> None:
-    from scipy.stats import spearmanr  # noqa: PLC0415
-
     model = NetModel(trained_net())
     view = View.of(case_at(model, Window(0, 0, 96, 112)))
     module = model.module(BANDS)
-    quick, full = (diffusion_layer(module, view, nodes=nodes) for nodes in (1, 8))
+    quick, full = (
+        diffusion_layer(module, view, cell_px=8, probe_px=8, nodes=nodes) for nodes in (1, 8)
+    )
     assert spearmanr(quick.ravel(), full.ravel()).statistic > 0.85
 
 
@@ -327,16 +346,11 @@ def test_occlusion_needs_no_gradients_and_agrees_with_them_on_where() -> None:
 
 def test_what_a_model_sees_is_filled_as_for_a_block(tmp_path: Path) -> None:
     """The window's own answer is the one that the cube's block has, gaps and edges included."""
-    from sr_engine.blocks import predict_window  # noqa: PLC0415
-    from tests.test_models import cube_of  # noqa: PLC0415
-
     image = landscape_pair()[0].copy()
     image[:, 10:14, 6:9] = np.nan
     cube = cube_of(tmp_path, image)
-    from sr_engine.explain.case import imagery_of_cube  # noqa: PLC0415
-
     model, window = wiener(2), Window(0, 0, 20, 24)
-    case = open_case(imagery_of_cube(cube, 0), model, window)
+    case = open_case(CubeScene(cube, cube.scenes[0]), model, window)
     expected = predict_window(cube, model, 0, window).reflectance
     shown = ~np.isnan(expected)
     found = model.predict(case.patch, BANDS).reflectance
@@ -371,7 +385,7 @@ def test_the_window_lies_around_the_place(
 
 def refused(model: PatchModel, window: Window, image: Reflectance) -> str:
     with pytest.raises(InvalidInput) as error:
-        explain_image(imagery(image), model, window)
+        explain_image(ArrayImagery(image), model, window)
     text = str(error.value)
     assert "\n" not in text
     return text
@@ -389,7 +403,7 @@ def test_what_cannot_be_explained_is_refused_in_one_line() -> None:
         window_around(small_grid(), -1, 5, 16)
     with pytest.raises(InvalidInput, match="1 to 256"):
         window_around(small_grid(), 1, 5, 0)
-    three = Imagery(small_grid(), BANDS[:3], imagery(image).read)
+    three = ArrayImagery(image, BANDS[:3])
     with pytest.raises(InvalidInput, match="B08"):
         open_case(three, net, window)
 
@@ -398,7 +412,7 @@ def test_the_document_is_json_and_the_pictures_show_what_they_say() -> None:
     image = landscape_pair()[0].copy()
     image[:, 12:15, 41:44] = np.nan
     model = NetModel(trained_net())
-    found = explain_image(imagery(image), model, Window(8, 36, 16, 16))
+    found = explain_image(ArrayImagery(image), model, Window(8, 36, 16, 16))
     facts = json.loads(json.dumps(found.document))
     assert facts["completeness_error"] < 0.01
     assert 0 < facts["diffusion_index"] < 100

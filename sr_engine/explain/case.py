@@ -5,32 +5,33 @@ that what is explained is what is shown.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datacube import Cube, Grid, Window
+from datacube import Grid, Window
 from datacube.errors import InvalidInput
-from sr_engine.blocks import read_padded
 from sr_engine.gaps import filled
 from sr_engine.model import DifferentiableModel, PatchModel, Reflectance
 
 MAX_SIDE_PX = 256  # of a window: a map of more is a saliency layer
 
 
-@dataclass(frozen=True, eq=False)
-class Imagery:
-    """One date of one place: its `grid` and `bands`, and what reads it.
+class Imagery(Protocol):
+    """One date of one place, as `sr_engine.scenes` opens a file or a cube's date."""
 
-    `read` gives reflectance (band, y, x) of bands in a window with a rim of so many pixels, NaN
-    where there is no data and beyond the edge.
-    """
+    @property
+    def grid(self) -> Grid:
+        """Where its pixels lie."""
 
-    grid: Grid
-    bands: tuple[str, ...]
-    read: Callable[[tuple[str, ...], Window, int], Reflectance]
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of its bands."""
+
+    def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
+        """(band, y, x) of a window and a rim; NaN where there is no data, and beyond the edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +67,6 @@ class Case:
     def shown(self) -> NDArray[np.bool_]:
         """Pixels (band, y, x) of the window that have data."""
         return ~self.missing[:, *self.inner.slices]
-
-
-def imagery_of_cube(cube: Cube, slot: int) -> Imagery:
-    """The date in a slot of a cube."""
-
-    def read(bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
-        return read_padded(cube, slot, bands, window, rim_px)
-
-    return Imagery(cube.grid, tuple(band.name for band in cube.bands), read)
 
 
 def window_around(grid: Grid, row: float, col: float, size_px: int) -> Window:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacube.commands.options import DataOption, parse_bands
+from datacube.commands.options import DataOption
 from datacube.errors import InvalidInput
+from sr_engine.scenes.cli import opened
 
 if TYPE_CHECKING:
     from sr_engine.explain.report import Explanation
@@ -34,16 +35,12 @@ def explain(  # noqa: PLR0913 (a command's options are its arguments)
         typer.Option("--at-lonlat", metavar="LON,LAT", help="The same in degrees."),
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the window in measured pixels.")] = SIZE_PX,
-    model: Annotated[
-        str | None, typer.Option(help="Id of the model; default the server's.")
-    ] = None,
+    model: Annotated[str, typer.Option(help="Id of a model, or of a family.")] = "default",
     method: Annotated[
         str, typer.Option(help="attribution (by gradients) or occlusion (for any model).")
     ] = "attribution",
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
-    datetime: Annotated[
-        str | None, typer.Option(help="Which date of a cube; or of a file without one.")
-    ] = None,
+    datetime: Annotated[str | None, typer.Option(help="Of a cube: which date.")] = None,
     bands: Annotated[
         str | None, typer.Option(help="Names of a file's bands in order, if it does not say.")
     ] = None,
@@ -60,19 +57,12 @@ def explain(  # noqa: PLR0913 (a command's options are its arguments)
     Writes a PNG (input, super-resolved, attribution over the input) and a JSON with diffusion
     index, completeness and shares; coordinates are those of the source's CRS.
     """
-    from datacube.sources.naming import parse_interval  # noqa: PLC0415
-    from datacube.sources.plan import Given  # noqa: PLC0415
-    from sr_engine.explain.sources import find_source  # noqa: PLC0415
-    from sr_engine.explain.wish import Wish, explained, write  # noqa: PLC0415
+    from sr_engine.explain.wish import Wish, explained, write  # noqa: PLC0415 - torch
+    from sr_engine.registry import choose_model  # noqa: PLC0415
 
-    given = Given(
-        parse_bands(bands) if bands else (),
-        parse_interval(datetime) if datetime else None,
-        scale,
-        offset,
-    )
-    wish = Wish(_place(at, at_lonlat), at is None, size, model, method)
-    found = explained(find_source(source, data, given), wish)
+    wish = Wish(_place(at, at_lonlat), at is None, size, method)
+    with opened(source, (bands, scale, offset), (datetime, data)) as scene:
+        found = explained(scene, choose_model(model), wish)
     for path in write(found, out):
         typer.echo(str(path))
     typer.echo(_summary(found))

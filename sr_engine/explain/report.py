@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from datacube import Cube, Grid, Window
+from datacube import Grid, Window
 from datacube.errors import InvalidInput
 from sr_engine.explain.attribution import local_attribution
 from sr_engine.explain.bands import pixel_origin
-from sr_engine.explain.case import Case, Imagery, imagery_of_cube, open_case
+from sr_engine.explain.case import Case, Imagery, open_case
 from sr_engine.explain.dates import date_parts
 from sr_engine.explain.diffusion import band_shares, diffusion_index, distance_shares
 from sr_engine.explain.occlusion import band_occlusion, occlusion_map
@@ -20,6 +20,7 @@ from sr_engine.explain.pictures import Picture, panels, rgb
 from sr_engine.fusion.model import FusionModel
 from sr_engine.gaps import emptied
 from sr_engine.model import Model, PatchModel, Reflectance
+from sr_engine.scenes.source import CubeScene
 
 METHODS = ("attribution", "occlusion")
 Document = dict[str, Any]
@@ -54,13 +55,14 @@ def explain_image(
 
 
 def explain_scene(
-    cube: Cube, slot: int, model: Model, window: Window, method: str = METHODS[0]
+    scene: CubeScene, model: Model, window: Window, method: str = METHODS[0]
 ) -> Explanation:
     """Explain a window of a cube's date by any model: of a fusion, which dates made it."""
     if isinstance(model, PatchModel):
-        return explain_image(imagery_of_cube(cube, slot), model, window, method)
+        return explain_image(scene, model, window, method)
     if not isinstance(model, FusionModel):
         raise InvalidInput(f"{model.card.id} is of a kind that cannot be explained yet")
+    cube, slot = scene.cube, scene.slot
     inside = window.within(cube.grid.shape)
     made = model.predict_window(cube, slot, inside).reflectance
     if not np.isfinite(made).any():
@@ -69,9 +71,8 @@ def explain_scene(
             "another place or date"
         )
     found = date_parts(model, cube, slot, inside)
-    bands = tuple(band.name for band in cube.bands)
-    read = imagery_of_cube(cube, slot).read(bands, inside, 0)
-    pictures = {"input": rgb(read, bands, read), "sr": rgb(made, bands, read)}
+    read = scene.read(scene.bands, inside, 0)
+    pictures = {"input": rgb(read, scene.bands, read), "sr": rgb(made, scene.bands, read)}
     facts = {
         "method": "dates",
         "completeness_error": found.completeness_error,

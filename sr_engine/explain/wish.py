@@ -4,11 +4,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_engine.explain.case import Imagery, window_around
+import numpy as np
+from pyproj import Transformer
+
+from datacube import Grid
+from datacube.errors import InvalidInput
+from sr_engine.explain.case import window_around
 from sr_engine.explain.pictures import sheet
-from sr_engine.explain.report import Explanation, explain_image, explain_scene
-from sr_engine.explain.sources import SceneOfCube, place_on
-from sr_engine.registry import DEFAULT_MODEL, find_model, find_patch_model
+from sr_engine.explain.report import METHODS, Explanation, explain_image, explain_scene
+from sr_engine.model import Model, PatchModel
+from sr_engine.scenes.source import CubeScene, SceneSource
 
 CAPTIONS = {
     "input": "what the model saw (window outlined)",
@@ -19,7 +24,7 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be explained: the middle of a window, its size, by which model and method.
+    """What is to be explained: the middle of a window, its size, and by which method.
 
     `at` is x, y in the source's CRS, or longitude, latitude if `degrees`.
     """
@@ -27,18 +32,35 @@ class Wish:
     at: tuple[float, float]
     degrees: bool
     size_px: int
-    model: str | None = None
-    method: str = "attribution"
+    method: str = METHODS[0]
 
 
-def explained(source: SceneOfCube | Imagery, wish: Wish) -> Explanation:
-    """Carry out a wish; raises InvalidInput or NotFound in one line for what cannot be."""
-    name = wish.model or DEFAULT_MODEL
-    grid = source.grid if isinstance(source, Imagery) else source.cube.grid
-    window = window_around(grid, *place_on(grid, wish.at, degrees=wish.degrees), wish.size_px)
-    if isinstance(source, Imagery):
-        return explain_image(source, find_patch_model(name), window, wish.method)
-    return explain_scene(source.cube, source.slot, find_model(name), window, wish.method)
+def explained(source: SceneSource, model: Model, wish: Wish) -> Explanation:
+    """Carry out a wish; raises InvalidInput in one line for what cannot be explained."""
+    if wish.degrees and not source.placed:
+        raise InvalidInput(
+            f"{source.name} has no place on Earth; say --at in its nominal metres, as "
+            f"{source.grid.bounds[0]:g},{source.grid.bounds[3]:g} for its upper left corner"
+        )
+    window = window_around(
+        source.grid, *place_on(source.grid, wish.at, degrees=wish.degrees), wish.size_px
+    )
+    if isinstance(source, CubeScene):
+        return explain_scene(source, model, window, wish.method)
+    if not isinstance(model, PatchModel):
+        raise InvalidInput(f"{model.card.id} takes several dates of a cube, not one image")
+    return explain_image(source, model, window, wish.method)
+
+
+def place_on(grid: Grid, at: tuple[float, float], *, degrees: bool) -> tuple[float, float]:
+    """Continuous row and column of a place: x, y in the grid's CRS, or longitude, latitude."""
+    x, y = at
+    if degrees:
+        x, y = Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True).transform(x, y)
+    rows, cols = grid.pixel_coordinates(x=np.array([x]), y=np.array([y]))
+    if not np.isfinite([rows[0], cols[0]]).all():
+        raise InvalidInput(f"the place {at[0]:g},{at[1]:g} cannot be expressed in {grid.crs[:40]}")
+    return float(rows[0]), float(cols[0])
 
 
 def write(found: Explanation, folder: Path) -> list[Path]:
