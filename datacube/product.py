@@ -21,7 +21,7 @@ from datacube.store.chunks import chunk_key, digest, encode
 from datacube.store.commit import Root, amend
 from datacube.store.conventions import Document, level_name
 from datacube.store.layout import BLOCK_PX, ProductSpec, overview_with, product_nodes
-from datacube.store.pyramid import dn_levels
+from datacube.store.pyramid import dn_levels, flag_levels
 from datacube.window import Window
 
 BLOCKS_LOCK = ".blocks.lock"  # apart from the cube's: an ingest may hold that one for long
@@ -117,26 +117,51 @@ class Product:
     def write_block(
         self, slot: int, block: Block, dn: NDArray[np.uint16], *, variable: str = "reflectance"
     ) -> None:
+        """Keep one variable of a computed block; see `write_blocks`."""
+        self.write_blocks(slot, block, {variable: dn})
+
+    def write_blocks(
+        self, slot: int, block: Block, variables: Mapping[str, NDArray[np.uint16]]
+    ) -> None:
         """Keep a computed block: (band, y, x) at the finest level, or (y, x) for a plane.
 
-        A block that is there already is left as it is. Raises InvalidInput for a wrong shape.
+        All chunks are safe before the first variable is recorded, and variables are recorded in
+        the order given. What is there already is left as it is. Raises InvalidInput for a wrong
+        shape.
         """
+        parts: dict[str, bytes] = {}
+        records: dict[str, bytes] = {}
+        for variable, dn in variables.items():
+            self._check(block, dn, variable)
+            if self.has_block(slot, block, variable=variable):
+                continue
+            chunks = self._chunks(slot, block, dn, variable)
+            record = f"{self.path}/{variable}_blocks"
+            mark = np.full((1, 1, 1), digest(chunks.values()))
+            records[chunk_key(record, (slot, *block))] = encode(mark, self.cube.root.nodes[record])
+            parts |= chunks
+        if records:
+            self._keep(parts, records)
+
+    def _check(self, block: Block, dn: NDArray[np.uint16], variable: str) -> None:
         window = self.block_window(block).scaled(self.factor)
         expected = (*self._lead(variable), window.height, window.width)
         if dn.shape != expected or dn.dtype != np.uint16:
             raise InvalidInput(f"need a uint16 block of {expected}, got {dn.dtype} {dn.shape}")
-        if self.has_block(slot, block, variable=variable):
-            return
+
+    def _chunks(
+        self, slot: int, block: Block, dn: NDArray[np.uint16], variable: str
+    ) -> dict[str, bytes]:
+        """A block's chunks at every level, by their keys."""
         keys = iter(self.block_keys(slot, block, variable=variable))
+        halve = flag_levels if self._holds_flags(variable) else dn_levels
         parts: dict[str, bytes] = {}
-        for grid, values in zip(self.levels, dn_levels(dn, len(self.levels)), strict=True):
+        for grid, values in zip(self.levels, halve(dn, len(self.levels)), strict=True):
             document = self.cube.root.nodes[f"{self.path}/{level_name(grid.gsd_m)}/{variable}"]
             for plane in values.reshape(-1, *values.shape[-2:]):
                 lead = (1,) * (len(document["shape"]) - 2)
                 parts[next(keys)] = encode(plane.reshape(lead + plane.shape), document)
-        record = f"{self.path}/{variable}_blocks"
-        mark = encode(np.full((1, 1, 1), digest(parts.values())), self.cube.root.nodes[record])
-        self._keep(parts, chunk_key(record, (slot, *block)), mark)
+        return parts
 
     def read_block(
         self, slot: int, block: Block, *, variable: str = "reflectance", level: int = 0
@@ -179,14 +204,22 @@ class Product:
             time=scene_times(scenes), band=list(self.bands)
         )
 
-    def _keep(self, parts: Mapping[str, bytes], record_key: str, mark: bytes) -> None:
-        """Chunks first, and safely; then what says that they are there."""
+    def _keep(self, parts: Mapping[str, bytes], records: Mapping[str, bytes]) -> None:
+        """Chunks first, and safely; then what says that they are there, the last one last."""
         storage = self.cube.storage
+        *early, last = records
         with storage.exclusive(BLOCKS_LOCK):
             for key, data in parts.items():
                 storage.write(key, data, durable=False)
             storage.settle(parts)
-            storage.write(record_key, mark)
+            for key in early:
+                storage.write(key, records[key], durable=False)
+            storage.settle(early)
+            storage.write(last, records[last])
+
+    def _holds_flags(self, variable: str) -> bool:
+        path = f"{self.path}/{level_name(self.levels[0].gsd_m)}/{variable}"
+        return "flag_masks" in self.cube.root.nodes[path]["attributes"]
 
     def _lead(self, variable: str) -> tuple[int, ...]:
         return (len(self.bands),) if variable == "reflectance" else ()

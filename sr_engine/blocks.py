@@ -15,8 +15,19 @@ from datacube import Cube, Product, ProductSpec, Window
 from datacube.product import Block
 from datacube.scene import dn_from_reflectance, reflectance_from_dn
 from datacube.store.layout import BLOCK_PX
+from sr_engine.audit.beside import audit_planes
+from sr_engine.audit.consistency import RIM_PX
+from sr_engine.audit.quality import not_tested
 from sr_engine.gaps import emptied, filled
-from sr_engine.model import Model, PatchModel, Prediction, Reflectance, SeriesModel
+from sr_engine.model import (
+    Model,
+    PatchModel,
+    Prediction,
+    Reflectance,
+    RimmedModel,
+    SeriesModel,
+)
+from sr_engine.planes import AUDIT_PLANES
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ def product_spec(cube: Cube, model: Model) -> ProductSpec:
     """Where and how the cube keeps what this model makes of it."""
     card = model.card
     attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
+    attributes["quality_not_tested"] = not_tested(cube, tuple(one.name for one in model.planes))
     if isinstance(model, SeriesModel):
         attributes["generation"] = cube.generation
         attributes["dates"] = {
@@ -59,7 +71,7 @@ def product_spec(cube: Cube, model: Model) -> ProductSpec:
         bands=card.bands or tuple(band.name for band in cube.bands),
         attributes=attributes,
         level=cube.attributes["processing:level"],
-        planes=model.planes,
+        planes=(*model.planes, *AUDIT_PLANES),
     )
 
 
@@ -86,26 +98,50 @@ def plan_blocks(product: Product | None, slot: int, window: Window) -> BlockPlan
 def compute_block(
     product: Product, model: Model, slot: int, block: Block, *, source: Cube | None = None
 ) -> None:
-    """Run the model on one block and keep the result in the cube.
+    """Run the model on one block and keep the result in the cube, the audit's planes beside it.
 
     The planes are written before the reflectance, whose record therefore says that all is there.
     `source` is the cube at the generation that the product is of, where that may have changed.
     """
-    window = product.block_window(block)
-    made = predict_window(source or product.cube, model, slot, window)
-    for plane in model.planes:
-        numbers = plane.encode(made.planes[plane.name])
-        product.write_block(slot, block, numbers, variable=plane.name)
-    product.write_block(slot, block, dn_from_reflectance(made.reflectance))
+    window, cube = product.block_window(block), source or product.cube
+    around = _predict_around(cube, model, slot, window)
+    made = _inner(around, RIM_PX * model.card.factor)
+    planes = {plane.name: plane.encode(made.planes[plane.name]) for plane in model.planes}
+    planes |= audit_planes(cube, model.card, (slot, window), around)
+    kept = set(product.variables)  # a product of before there was an audit has no place for it
+    variables = {name: numbers for name, numbers in planes.items() if name in kept}
+    product.write_blocks(
+        slot, block, {**variables, "reflectance": dn_from_reflectance(made.reflectance)}
+    )
 
 
 def predict_window(cube: Cube, model: Model, slot: int, window: Window) -> Prediction:
-    """Super-resolve a window of a scene, by whichever kind of model."""
+    """Super-resolve a window of a scene, by whichever kind of model; NaN beyond the scene."""
     if isinstance(model, SeriesModel):
         return model.predict_window(cube, slot, window)
     if isinstance(model, PatchModel):
         return _predict_from_patch(cube, model, slot, window)
     raise TypeError(f"{model.card.id} is neither a PatchModel nor a SeriesModel")
+
+
+def _predict_around(cube: Cube, model: Model, slot: int, window: Window) -> Prediction:
+    """A block and `RIM_PX` measured pixels around it, NaN where those are not to be had."""
+    if isinstance(model, PatchModel):
+        return _predict_from_patch(cube, model, slot, window.grown(RIM_PX))
+    if isinstance(model, RimmedModel):
+        return model.predict_block(cube, slot, window, RIM_PX)
+    made = predict_window(cube, model, slot, window)
+    rim = ((RIM_PX * model.card.factor,) * 2,) * 2
+    return Prediction(
+        np.pad(made.reflectance, ((0, 0), *rim), constant_values=np.nan),
+        {name: np.pad(one, rim, constant_values=np.nan) for name, one in made.planes.items()},
+    )
+
+
+def _inner(around: Prediction, rim: int) -> Prediction:
+    inner = (slice(rim, -rim), slice(rim, -rim))
+    planes = {name: one[inner] for name, one in around.planes.items()}
+    return Prediction(around.reflectance[:, *inner], planes)
 
 
 def _predict_from_patch(cube: Cube, model: PatchModel, slot: int, window: Window) -> Prediction:

@@ -87,3 +87,15 @@ class SeriesModel(Model, Protocol):
         The same pixels whatever window they are asked in, and in whatever order. Depends on
         all dates of the cube, hence on its generation.
         """
+
+
+@runtime_checkable
+class RimmedModel(SeriesModel, Protocol):
+    """A series model that can also tell what lies around one block, at little more cost."""
+
+    def predict_block(self, cube: Cube, slot: int, window: Window, rim_px: int) -> Prediction:
+        """Super-resolve one block and `rim_px` measured pixels around it, NaN beyond the scene.
+
+        Within the block the pixels are those of `predict_window`; in the rim they may differ
+        from the neighbouring block's by less than the sensor's noise.
+        """

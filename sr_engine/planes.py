@@ -1,10 +1,43 @@
-"""What models tell beside the reflectance: one value per fine pixel, kept in the cube with it."""
+"""What stands beside the reflectance: one value per fine pixel, kept in the cube with it.
+
+Some of it models tell themselves; the audit's planes are made for every model.
+"""
+
+from enum import IntFlag
 
 from datacube.store.layout import PlaneSpec
+
+
+class Quality(IntFlag):
+    """Flags of a pixel. Without `COMPUTED` there is none; with it alone, nothing is against it."""
+
+    COMPUTED = 1
+    INPUT_CLOUDY = 2
+    SATURATED = 4
+    NO_DATA_NEAR = 8
+    OUT_OF_DOMAIN = 16
+    INCONSISTENT = 32
+    INTERVAL_WIDER_THAN_GAIN = 64
+
 
 INFLUENCE = PlaneSpec("influence", "change of reflectance caused by neighbouring pixels", "1", 1e-5)
 REACH = PlaneSpec("reach", "mean distance of the neighbours that caused it", "m", 0.01)
 SIGMA = PlaneSpec(
     "sigma", "posterior standard deviation of reflectance, mean over bands", "1", 1e-5
 )
-PLANES = {plane.name: plane for plane in (INFLUENCE, REACH, SIGMA)}
+SCALE = PlaneSpec("scale", "scale of the error as the model tells it, rms over bands", "1", 1e-5)
+CONSISTENCY = PlaneSpec(
+    "consistency",
+    "result degraded to the input's pixels minus the input, rms over bands, in sensor noise",
+    "1",
+    0.05,
+)
+QUALITY = PlaneSpec(
+    "quality",
+    "quality flags",
+    "1",
+    1.0,
+    flags=tuple(flag.name.lower() for flag in Quality if flag.name and flag > 1),
+)
+AUDIT_PLANES = (CONSISTENCY, QUALITY)
+PLANES = {plane.name: plane for plane in (INFLUENCE, REACH, SIGMA, SCALE, *AUDIT_PLANES)}

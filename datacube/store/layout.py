@@ -86,20 +86,35 @@ class CubeSpec:
 
 @dataclass(frozen=True)
 class PlaneSpec:
-    """A variable beside the reflectance of a product: one value per pixel, kept as uint16."""
+    """A variable beside the reflectance of a product: one value per pixel, kept as uint16.
+
+    `flags` are the names of bits, from bit 1 on, of a plane of bit masks; bit 0 is set wherever
+    there is a pixel. Masks are never averaged: a coarser pixel has the flags of all it covers.
+    """
 
     name: str
     long_name: str
     units: str
     scale_factor: float
+    flags: tuple[str, ...] = ()
 
     def encode(self, values: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
         """Numbers to store; 0 is no data, so that a value of 0 is stored as 1."""
+        if self.flags:
+            raise TypeError(f"{self.name} holds bit masks, which are stored as they are")
         numbers = np.clip(np.rint(values / self.scale_factor) + 1, 1, 65535)
         return np.where(np.isfinite(values), numbers, NO_DATA_DN).astype(np.uint16)
 
     def attributes(self) -> Document:
         """CF attributes of the array."""
+        if self.flags:
+            return {
+                "long_name": self.long_name,
+                "flag_masks": [1 << bit for bit in range(len(self.flags) + 1)],
+                "flag_meanings": " ".join(("computed", *self.flags)),
+                "_FillValue": NO_DATA_DN,
+                **GEOREFERENCED,
+            }
         return {
             "long_name": self.long_name,
             "units": self.units,

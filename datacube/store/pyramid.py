@@ -60,6 +60,16 @@ def dn_levels(dn: NDArray[np.uint16], count: int) -> Iterator[NDArray[np.uint16]
         dn = halved_dn(dn)
 
 
+def flag_levels(masks: NDArray[np.uint16], count: int) -> Iterator[NDArray[np.uint16]]:
+    """Bit masks, then `count - 1` halvings, each pixel with the flags of all that it covers."""
+    for _ in range(count):
+        yield masks
+        rim = [(0, 0)] * (masks.ndim - 2) + [(0, size % 2) for size in masks.shape[-2:]]
+        padded = np.pad(masks, rim) if any(map(any, rim)) else masks
+        rows = padded[..., ::2, :] | padded[..., 1::2, :]
+        masks = rows[..., ::2] | rows[..., 1::2]
+
+
 def class_levels(classes: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]]:
     """The array itself, then `count - 1` halvings of it."""
     for _ in range(count):

@@ -1,0 +1,51 @@
+"""The audit's planes of one block, beside whatever model made it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datacube import Cube, Window
+from datacube.bands import find_bands
+from sr_engine.audit.consistency import RIM_PX, consistency, over_bands
+from sr_engine.audit.quality import Input, measured_flags, near_px, wider_than_gain
+from sr_engine.bicubic import HALO_PX, bicubic
+from sr_engine.card import ModelCard
+from sr_engine.gaps import filled
+from sr_engine.model import Prediction, Reflectance
+from sr_engine.planes import CONSISTENCY, QUALITY, SIGMA, Quality
+
+Numbers = NDArray[np.uint16]
+
+
+def audit_planes(
+    cube: Cube, card: ModelCard, place: tuple[int, Window], around: Prediction
+) -> dict[str, Numbers]:
+    """Consistency and quality (factor y, factor x), as they are stored.
+
+    `place` is slot and window; `around` is the result of the window and `RIM_PX` measured pixels
+    around it, NaN beyond the scene. Both depend on no more than the model's own halo and that.
+    """
+    slot, window = place
+    bands = card.bands or tuple(band.name for band in cube.bands)
+    measured = Input.of(cube, slot, bands, window, max(near_px(card), HALO_PX))
+    lr = measured.reflectance()
+    found = consistency(around.reflectance, lr, find_bands(bands), cube.grid.gsd_m)
+    differences = over_bands(found)
+    masks = _enlarged(measured_flags(measured, differences), card.factor)
+    if SIGMA.name in around.planes:
+        rim = RIM_PX * card.factor
+        inner = Window(rim, rim, *masks.shape).slices
+        fine = around.reflectance[:, *inner]
+        gain = np.abs(fine - _bicubic(measured, bands, card.factor)).mean(axis=0)
+        wide = wider_than_gain(around.planes[SIGMA.name][inner], gain)
+        masks[wide & (masks > 0)] |= int(Quality.INTERVAL_WIDER_THAN_GAIN)
+    numbers = _enlarged(CONSISTENCY.encode(differences), card.factor)
+    return {CONSISTENCY.name: numbers, QUALITY.name: masks}
+
+
+def _bicubic(measured: Input, bands: tuple[str, ...], factor: int) -> Reflectance:
+    patch = filled(measured.reflectance(rim_px=HALO_PX), HALO_PX)
+    return bicubic(factor).predict(patch, bands).reflectance
+
+
+def _enlarged(numbers: Numbers, factor: int) -> Numbers:
+    return numbers.repeat(factor, axis=0).repeat(factor, axis=1)
