@@ -62,6 +62,21 @@ class Camera:
         base, slope = landscape.parcels.appearance(day_of_year, band.name)
         return cls(band, weights[0], weights[1], base, slope)
 
+    @classmethod
+    def looking(cls, band: Band, landscape: Landscape, rows: csr_array, day_of_year: int) -> Self:
+        """A camera for `paint` alone: `rows` are its weights down, and nothing averages across."""
+        base, slope = landscape.parcels.appearance(day_of_year, band.name)
+        return cls(band, rows, csr_array(np.empty((0, 0), np.float32)), base, slope)
+
+
+def paint(landscape: Landscape, cameras: list[Camera], films: list[NDArray[np.float32]]) -> None:
+    """Add the ground, averaged down by each camera, to its film (y, fine x)."""
+    step = STRIP_PX * FINE_PER_PX
+    for top in range(0, landscape.labels.shape[0], step):
+        strip = _Strip.of(landscape, top, step)
+        for camera, film in zip(cameras, films, strict=True):
+            _paint(strip, camera, film, None)
+
 
 def expose(
     landscape: Landscape, cameras: list[Camera], truth_bands: int
