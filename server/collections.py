@@ -6,10 +6,13 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from datacube import Cube, Product
 from datacube.errors import NotFound
-from datacube.stac.describe import cube_collection
+from datacube.stac.describe import ZARR, cube_collection
+from datacube.store.conventions import level_name
+from datacube.store.layout import MEASUREMENT
 from server.layers import TRUTH, layers_of
-from server.ogc.answers import HTML_TOO, Format, answer, base_url, link
+from server.ogc.answers import GEOJSON, HTML_TOO, Format, answer, base_url, link
 from server.ogc.edr import edr_part
+from server.ogc.stac_items import find_holding, holdings, product_document
 from server.ogc.tilesets import CRS84, TILESETS_MAP
 from server.ogc.wmts import XML
 from server.services import Services, services_of
@@ -23,22 +26,22 @@ Document = dict[str, Any]
 
 @router.get("/collections", responses=HTML_TOO)
 def collections(request: Request, services: Services_, f: Format = None) -> Response:
-    """Every cube of the catalog; those whose truth is known come first, then by id."""
-    base = base_url(request)
-    found = [
-        collection_document(base, name, services.catalog.open(name))
-        for name in services.catalog.ids()
-    ]
+    """Cubes, those whose truth is known first, then by id; and their products after them."""
+    base, every = base_url(request), list(holdings(services.catalog))
+    found = [collection_document(base, one.id, one.cube) for one in every if not one.product]
     found.sort(key=lambda one: all(layer["id"] != TRUTH for layer in one["layers"]))
+    found += [product_document(base, one) for one in every if one.product]
     links = [link("self", f"{base}/collections"), link("root", f"{base}/")]
     return answer(request, {"title": "Collections", "collections": found, "links": links}, f)
 
 
 @router.get("/collections/{cube_id}", responses=HTML_TOO)
 def collection(request: Request, services: Services_, cube_id: str, f: Format = None) -> Response:
-    """One cube: extent, dates, bands, layers, and the notice that belongs beside it."""
-    cube = services.catalog.open(cube_id)
-    return answer(request, collection_document(base_url(request), cube_id, cube), f)
+    """One cube or product: extent, dates, bands, layers, the notice that belongs beside it."""
+    base, holding = base_url(request), find_holding(services.catalog, cube_id)
+    if holding.product is not None:
+        return answer(request, product_document(base, holding), f)
+    return answer(request, collection_document(base, cube_id, holding.cube), f)
 
 
 @router.get("/models")
@@ -60,6 +63,7 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
     return {
         **cube_collection(cube_id, cube),
         **{key: cube.attributes[key] for key in keys},
+        "description": cube.attributes["description"] or cube.attributes["title"],
         **edr_part(f"{base}/collections/{cube_id}", cube),
         "crs": [CRS84],
         "generation": cube.generation,
@@ -68,7 +72,15 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
         "scenes": _scene_documents(cube),
         "default_datetime": _default_datetime(cube),
         "layers": [layer.document() for layer in layers_of(cube)],
-        "assets": {},
+        "assets": {
+            "measurement": {
+                "href": f"{base}/collections/{cube_id}/zarr/{MEASUREMENT}/"
+                f"{level_name(cube.grid.gsd_m)}",
+                "type": ZARR,
+                "title": "The measured pixels",
+                "roles": ["data", "reflectance"],
+            }
+        },
         "links": _links(base, cube_id),
     }
 
@@ -80,6 +92,7 @@ def _links(base: str, cube_id: str) -> list[Document]:
         link("root", f"{base}/"),
         link("parent", f"{base}/"),
         link("data", f"{base}/collections"),
+        link("items", f"{path}/items", GEOJSON, "Scenes"),
         link(TILESETS_MAP, f"{path}/tiles", title="Tilesets"),
         link("tilejson", f"{path}/layers/lr/WebMercatorQuad/tilejson.json"),
         link("wmts", f"{path}/WMTSCapabilities.xml", XML),

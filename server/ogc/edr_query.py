@@ -117,14 +117,20 @@ def window_of_polygon(cube: Cube, polygon: shapely.Geometry) -> tuple[Window, sh
 
 def window_of_box(cube: Cube, text: str) -> Window:
     """The window that covers a box in degrees; of six numbers the heights are left out."""
-    try:
-        edges = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InvalidInput(f"need bbox=west,south,east,north, got {text[:80]!r}") from error
-    if len(edges) not in {4, 6}:
-        raise InvalidInput(f"need bbox=west,south,east,north, got {len(edges)} numbers")
+    edges = numbers(text)
     half = len(edges) // 2
     return cube.grid.window_of(lonlat_bbox=(edges[0], edges[1], edges[half], edges[half + 1]))
+
+
+def numbers(text: str) -> list[float]:
+    """The four or six numbers of a bbox; raises InvalidInput."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InvalidInput(f"need bbox=west,south,east,north, got {text[:80]!r}") from error
+    if len(found) not in {4, 6}:
+        raise InvalidInput(f"need bbox=west,south,east,north, got {len(found)} numbers")
+    return found
 
 
 def _placed(cube: Cube, lonlat: NDArray[np.float64]) -> Places:

@@ -5,6 +5,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from datacube.stac.describe import STAC_VERSION
 from server.ogc.answers import (
+    GEOJSON,
     HTML,
     HTML_TOO,
     OPENAPI,
@@ -21,6 +22,7 @@ EXPLORER_PATH = "/explorer"
 
 _OGC = "http://www.opengis.net/spec"
 _STAC = "https://api.stacspec.org/v1.0.0"
+PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 TILING_SCHEMES = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
 
 # Only classes with tests: tests/test_ogc_*.py, test_edr.py, test_stac_api.py. OpenAPI 3.0 is not
@@ -42,13 +44,15 @@ CONFORMANCE = (
     f"{_OGC}/ogcapi-processes-1/1.0/conf/ogc-process-description",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/core",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/collections",
-    f"{_OGC}/ogcapi-edr-1/1.1/conf/position",
-    f"{_OGC}/ogcapi-edr-1/1.1/conf/area",
-    f"{_OGC}/ogcapi-edr-1/1.1/conf/trajectory",
-    f"{_OGC}/ogcapi-edr-1/1.1/conf/cube",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/json",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/geojson",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/covjson",
+    f"{_OGC}/ogcapi-features-1/1.0/conf/core",
+    f"{_OGC}/ogcapi-features-1/1.0/conf/geojson",
+    f"{_STAC}/core",
+    f"{_STAC}/collections",
+    f"{_STAC}/ogcapi-features",
+    f"{_STAC}/item-search",
 )
 
 
@@ -81,6 +85,9 @@ def landing_links(base: str) -> list[Document]:
         link("service-doc", f"{base}/api.html", HTML, "The interface, for people"),
         link("conformance", f"{base}/conformance", title="Standards that are kept"),
         link("data", f"{base}/collections", title="Cubes and products"),
+        link("search", f"{base}/search", GEOJSON, "Search") | {"method": "GET"},
+        link("search", f"{base}/search", GEOJSON, "Search") | {"method": "POST"},
+        link(PROCESSES, f"{base}/processes", title="Processes"),
         link(TILING_SCHEMES, f"{base}/tileMatrixSets", title="Tile matrix sets"),
     ]
 

@@ -19,7 +19,6 @@ from server.services import Services, services_of
 router = APIRouter(tags=["processes"])
 
 EXECUTE = "http://www.opengis.net/def/rel/ogc/1.0/execute"
-PROCESSES_LINK = "http://www.opengis.net/def/rel/ogc/1.0/processes"
 BLOCKS = {
     "title": "How many blocks of the product there are now",
     "schema": {"type": "object", "contentMediaType": "application/json"},

@@ -4,7 +4,16 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from server.ogc import edr, landing, matrix_sets, process_list, tilesets, wmts
+from server.ogc import (
+    edr,
+    landing,
+    matrix_sets,
+    process_list,
+    stac_api,
+    tilesets,
+    wmts,
+    zarr_keys,
+)
 from server.ogc.answers import PROBLEM
 
 _TEXT = {"type": "string"}
@@ -41,6 +50,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def standard_routes() -> APIRouter:
     """The routes, in the order in which their addresses are matched."""
     router = APIRouter()
-    for module in (landing, matrix_sets, tilesets, wmts, process_list, edr):
+    for module in (landing, matrix_sets, tilesets, wmts, process_list, edr, stac_api, zarr_keys):
         router.include_router(module.router)
     return router
