@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pystac
 import pytest
 import rasterio
 import typer
@@ -31,6 +30,7 @@ from datacube.stac.hrefs import Policy
 from datacube.stac.search import Query, search
 from datacube.stac.sources import plan_item_file, plan_items
 from tests.scenes import new_cube, pixels, scene
+from tests.stac_check import check_stac
 from tests.stac_server import (
     BANDS,
     BBOX,
@@ -148,9 +148,7 @@ def test_download_reads_only_the_bytes_under_the_box(
             grown = coarse(plan.grid.snapped().padded(10))
             assert file.descriptions == ("SCL",)
             assert set(np.unique(file.read(1))) <= set(np.unique(classes(grown)))
-        item = pystac.Item.from_file(tmp_path / "out" / f"{stamp(sensed)}.json")
-        item.stac_extensions = []
-        item.validate()
+        check_stac(json.loads((tmp_path / "out" / f"{stamp(sensed)}.json").read_text()))
 
     read = sum(size for _, _, size in server.asked("/files"))
     whole = sum(path.stat().st_size for path in server.folder.iterdir()) * 3 // 4

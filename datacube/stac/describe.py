@@ -9,28 +9,37 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from datacube.bands import SENTINEL2
 from datacube.cube import CommittedScene, Cube
 from datacube.grid import Grid, projection_attributes
 from datacube.product import Product
-from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR, Scene
-from datacube.stac.footprint import footprint_of, reference_system_of
+from datacube.scene import Scene
+from datacube.stac.footprint import footprint_of
+from datacube.stac.parts import (
+    COG,
+    DATACUBE,
+    EO,
+    MLM,
+    PROCESSING,
+    PROJECTION,
+    RASTER,
+    STAC_VERSION,
+    ZARR,
+    Document,
+    band_documents,
+    dimensions,
+    pixels,
+    place_of,
+    providers,
+    understood,
+)
 from datacube.store.conventions import level_name
 from datacube.store.layout import MEASUREMENT
 
-Document = dict[str, Any]
-
-STAC_VERSION = "1.1.0"
-_EXTENSIONS = "https://stac-extensions.github.io/"
-PROJECTION = f"{_EXTENSIONS}projection/v2.0.0/schema.json"
-EO = f"{_EXTENSIONS}eo/v2.0.0/schema.json"
-RASTER = f"{_EXTENSIONS}raster/v2.0.0/schema.json"
-DATACUBE = f"{_EXTENSIONS}datacube/v2.2.0/schema.json"
-PROCESSING = f"{_EXTENSIONS}processing/v1.2.0/schema.json"
-MLM = f"{_EXTENSIONS}mlm/v1.4.0/schema.json"
-
-ZARR = "application/vnd.zarr; version=3"
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+__all__ = [
+    "MLM", "STAC_VERSION", "ZARR", "Document", "band_documents", "cube_collection", "file_item",
+    "flat_name", "model_item", "model_properties", "product_collection", "product_item",
+    "scene_item",
+]  # fmt: skip
 
 
 def cube_collection(cube_id: str, cube: Cube, *, base: str = ".") -> Document:
@@ -40,10 +49,11 @@ def cube_collection(cube_id: str, cube: Cube, *, base: str = ".") -> Document:
         extra["description"] += f" Notice: {cube.attributes['notice']}"
     document = _collection(cube_id, cube, cube.grid, [band.name for band in cube.bands], extra)
     path = f"{MEASUREMENT}/{level_name(cube.grid.gsd_m)}"
-    document["assets"] = {"measurement": _asset(f"{base}/{path}", "The measured pixels")}
+    asset = _asset(f"{base}/{path}", "The measured pixels")
+    document["assets"] = {"measurement": asset | {"bands": document["bands"]}}
     if cube.has_scl:
-        dimensions = ["time", "y", "x"]
-        document["cube:variables"]["scl"] = {"type": "data", "dimensions": dimensions}
+        axes = ["time", "y", "x"]
+        document["cube:variables"]["scl"] = {"type": "data", "dimensions": axes}
     for one in cube.scenes:
         document["links"].append(_link("item", f"./{one.scene.scene_id}.json"))
     for product in cube.root.commit.products:
@@ -59,7 +69,7 @@ def scene_item(cube_id: str, cube: Cube, one: CommittedScene, *, base: str = "."
     for grid in cube.levels:
         name = level_name(grid.gsd_m)
         asset = _asset(f"{base}/{MEASUREMENT}/{name}", f"Measured pixels, {grid.gsd_m:g} m")
-        item["assets"][name] = asset | _pixels(grid, names)
+        item["assets"][name] = asset | pixels(grid, names)
     return _collected(item, cube_id)
 
 
@@ -73,7 +83,8 @@ def product_collection(cube_id: str, product: Product, *, base: str = ".") -> Do
     grid = product.levels[0]
     document = _collection(name, product.cube, grid, list(product.bands), extra)
     address = f"{base}/{product.path}/{level_name(grid.gsd_m)}"
-    document["assets"] = {"product": _asset(address, "The pixels of the product")}
+    asset = _asset(address, "The pixels of the product")
+    document["assets"] = {"product": asset | {"bands": document["bands"]}}
     document["links"].append(_link("derived_from", "../collection.json"))
     return document
 
@@ -95,7 +106,7 @@ def product_item(
     for grid in product.levels:
         level = level_name(grid.gsd_m)
         asset = _asset(f"{base}/{product.path}/{level}", f"{product.path}, {grid.gsd_m:g} m")
-        item["assets"][level] = asset | _pixels(grid, product.bands)
+        item["assets"][level] = asset | pixels(grid, product.bands)
     item["links"].append(_link("derived_from", f"../{one.scene.scene_id}.json"))
     if card:
         item["links"].append(_link("about", "./model.json"))
@@ -110,14 +121,14 @@ def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document |
     bands = list(product.bands)
     properties = model_properties(card, bands)
     item = _item(f"{card['id']}-model", product.cube.scenes[0].scene, product.cube.grid, properties)
-    item["stac_extensions"] = [MLM, *item["stac_extensions"]]
+    item["stac_extensions"] = [MLM, PROJECTION, EO, PROCESSING]
     item["assets"]["card"] = {
         "href": f"{base}/{product.path}/zarr.json",
         "type": "application/json",
         "title": "The model's card, with the digest of its weights, as kept with its pixels",
         "roles": ["mlm:model", "metadata"],
         "mlm:artifact_type": "srcube.card",
-        "bands": band_documents(bands),  # which the names in mlm:input refer to
+        "bands": band_documents(bands),
     }
     return _collected(item, f"{cube_id}-{flat_name(product.path)}")
 
@@ -125,18 +136,20 @@ def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document |
 def model_properties(card: Mapping[str, Any], bands: list[str]) -> Document:
     """What the mlm extension wants to know of a model, from its card."""
     shape = [-1, len(bands), -1, -1]
-    pixels = {"shape": shape, "dim_order": ["batch", "channel", "height", "width"],
+    tensor = {"shape": shape, "dim_order": ["batch", "channel", "height", "width"],
               "data_type": "float32"}  # fmt: skip
     task = ["super-resolution"]
     return {
         "description": card["description"],
+        # What mlm:input refers to must be here for mlm, and in an asset as well for STAC 1.1.
+        "bands": band_documents(bands),
         "mlm:name": card["id"],
         "mlm:architecture": card["title"],
         "mlm:framework": "srcube",
         "mlm:tasks": task,
         "mlm:pretrained_source": None if card["training_data"] == "none" else card["training_data"],
-        "mlm:input": [{"name": "reflectance", "bands": bands, "input": pixels}],
-        "mlm:output": [{"name": "reflectance", "tasks": task, "result": pixels}],
+        "mlm:input": [{"name": "reflectance", "bands": bands, "input": tensor}],
+        "mlm:output": [{"name": "reflectance", "tasks": task, "result": tensor}],
         "mlm:hyperparameters": {"factor": card["factor"], "halo_px": card["halo_px"]},
         "srcube:weights_sha256": card["weights_sha256"],
         "srcube:limits": card["limits"],
@@ -156,25 +169,8 @@ def file_item(
         names = list(bands)
         roles = ["data", "reflectance"] if names else ["data", "classification"]
         asset: Document = {"href": href, "type": COG, "roles": roles}
-        item["assets"][key] = asset | (_pixels(place, names) if names else _place(place))
+        item["assets"][key] = asset | (pixels(place, names) if names else place_of(place))
     return item
-
-
-def band_documents(names: Iterable[str]) -> list[Document]:
-    """Bands as STAC 1.1 has them, with the cube's encoding; micrometres, as eo wants them."""
-    found = []
-    for name in names:
-        band = SENTINEL2.get(name)
-        document: Document = {"name": name}
-        if band:
-            common = "rededge" if band.common_name.startswith("rededge") else band.common_name
-            document |= {
-                "eo:common_name": common,
-                "eo:center_wavelength": round(band.wavelength_nm / 1000, 5),
-                "eo:full_width_half_max": round(band.bandwidth_nm / 1000, 5),
-            }
-        found.append(document)
-    return found
 
 
 def _item(item_id: str, scene: Scene, grid: Grid, properties: Mapping[str, Any]) -> Document:
@@ -187,7 +183,7 @@ def _item(item_id: str, scene: Scene, grid: Grid, properties: Mapping[str, Any])
         "geometry": geometry,
         "bbox": bbox,
         "properties": {
-            **properties,
+            **understood(properties),
             **projection_attributes(grid.crs),
             "datetime": scene.stamp,
             "gsd": grid.gsd_m,
@@ -210,6 +206,7 @@ def _collection(
         "id": name,
         "title": cube.attributes["title"],
         "license": "other",
+        "providers": providers(cube),
         "extent": {
             "spatial": {"bbox": [bbox]},
             "temporal": {"interval": [[stamps[0], stamps[-1]] if stamps else [None, None]]},
@@ -220,7 +217,7 @@ def _collection(
             "processing:level": [cube.attributes.get("processing:level", "L2A")],
         },
         "bands": band_documents(bands),
-        "cube:dimensions": _dimensions(grid, stamps, bands),
+        "cube:dimensions": dimensions(grid, stamps, bands),
         "cube:variables": {
             "reflectance": {
                 "type": "data",
@@ -233,44 +230,6 @@ def _collection(
         "srcube:generation": cube.generation,
         "links": [],
         **extra,
-    }
-
-
-def _dimensions(grid: Grid, stamps: list[str], bands: list[str]) -> Document:
-    left, bottom, right, top = grid.bounds
-    system = reference_system_of(grid.crs)
-    half = grid.gsd_m / 2  # extents are of pixel centres, which is where the coordinates are
-    along = {"type": "spatial", "reference_system": system, "step": grid.gsd_m}
-    return {
-        "x": {**along, "axis": "x", "extent": [left + half, right - half]},
-        "y": {**along, "axis": "y", "extent": [bottom + half, top - half]},
-        "time": {
-            "type": "temporal",
-            "extent": [stamps[0], stamps[-1]] if stamps else [None, None],
-            "values": stamps,
-        },
-        "band": {"type": "bands", "values": bands},
-    }
-
-
-def _pixels(grid: Grid, names: Iterable[str]) -> Document:
-    encoding = {"raster:scale": SCALE_FACTOR, "raster:offset": ADD_OFFSET}
-    return {
-        "bands": band_documents(names),
-        "data_type": "uint16",
-        "nodata": NO_DATA_DN,
-        "unit": "1",
-        **encoding,
-        **_place(grid),
-    }
-
-
-def _place(grid: Grid) -> Document:
-    return {
-        "gsd": grid.gsd_m,
-        "proj:shape": list(grid.shape),
-        "proj:transform": [float(value) for value in tuple(grid.transform)[:6]],
-        "proj:bbox": list(grid.bounds),
     }
 
 
