@@ -14,10 +14,10 @@ from server.reader import (
     read_product,
     read_scene,
 )
-from server.render import Stretch
+from server.render import FLAG_COLOURS, Stretch
 from sr_engine.blocks import product_path
 from sr_engine.model import Model
-from sr_engine.planes import INFLUENCE, PLANES, REACH, SIGMA
+from sr_engine.planes import AUDIT_PLANES, CONSISTENCY, INFLUENCE, PLANES, QUALITY, REACH, SIGMA
 from sr_engine.registry import DEFAULT_MODEL, find_model, models
 
 TRUTH = "truth"
@@ -29,7 +29,7 @@ class Layer:
     """One thing to look at. `variable` is of a product, empty for the measurement.
 
     `kind` keeps measured and inferred apart for a viewer: measured, inferred, explanation,
-    uncertainty, truth or classes. `units`, `low`, `high` and `colormap` make the legend.
+    uncertainty, audit, truth or classes. `units`, `low`, `high` and `colormap` make the legend.
     """
 
     id: str
@@ -44,7 +44,12 @@ class Layer:
     @property
     def by_model(self) -> bool:
         """Whether a model has to be named to see it."""
-        return self.kind in {"inferred", "explanation", "uncertainty"}
+        return self.kind in {"inferred", "explanation", "uncertainty", "audit"}
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it holds bit masks, which are never interpolated and drawn by flag."""
+        return self.variable in PLANES and bool(PLANES[self.variable].flags)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -73,7 +78,7 @@ class Layer:
             "kind": self.kind,
             "models": list(self.models),
             "default_model": self.default_model,
-            "legend": legend if self.colormap else None,
+            "legend": legend if self.colormap else _flag_legend() if self.flagged else None,
         }
 
 
@@ -110,6 +115,16 @@ LAYERS = {
             high=0.03,
             colormap="viridis",
         ),
+        Layer(
+            "consistency",
+            "Consistency: what the sensor would have measured, minus what it did",
+            "audit",
+            CONSISTENCY.name,
+            units="standard deviations of the sensor's noise",
+            high=6.0,
+            colormap="magma",
+        ),
+        Layer("quality", "Quality flags, the most serious one shown", "audit", QUALITY.name),
         Layer(TRUTH, "Truth (simulated), 2.5 m", "truth", "reflectance"),
         Layer("scl", "Scene classification", "classes", units="class"),
     )
@@ -131,7 +146,9 @@ class View:
         path = self.product_path
         if path is None or path not in self.cube.root.commit.products:
             return None
-        return Product.open(self.cube, path)
+        product = Product.open(self.cube, path)
+        # A product of before there was an audit has no planes for it.
+        return product if self.layer.variable in product.variables else None
 
     @property
     def factor(self) -> int:
@@ -159,9 +176,9 @@ class View:
         places: tuple[int, ...] = ()
         if self.layer.variable == "reflectance":
             places = tuple(product.bands.index(band) for band in bands)
-        return read_product(
-            ProductLayer(product, self.layer.variable, places), self.slot, frame, resampling
-        )
+        layer = ProductLayer(product, self.layer.variable, places)
+        how: Resampling = "nearest" if self.layer.flagged else resampling
+        return read_product(layer, self.slot, frame, how)
 
     def stretch(self, rescale: tuple[float, float] | None) -> Stretch:
         """How to draw it: its own range, or the one asked for."""
@@ -208,4 +225,13 @@ def model_of(layer: Layer, model_id: str | None) -> Model | None:
 
 
 def _variables(model: Model) -> set[str]:
-    return {"reflectance", *(plane.name for plane in model.planes)}
+    return {"reflectance", *(plane.name for plane in (*model.planes, *AUDIT_PLANES))}
+
+
+def _flag_legend() -> dict[str, Any]:
+    return {
+        "classes": [
+            {"value": value, "title": title, "color": "#{:02x}{:02x}{:02x}".format(*colour[:3])}
+            for value, (title, colour) in FLAG_COLOURS.items()
+        ]
+    }

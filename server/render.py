@@ -11,6 +11,7 @@ from rio_tiler.colormap import cmap
 
 from datacube.scene import ADD_OFFSET, SCALE_FACTOR
 from server.reader import Pixels
+from sr_engine.planes import Quality
 
 WEBP_QUALITY = 85
 GAMMA = 0.8  # lifts the dark greens of summer; of the picture only, never of the numbers
@@ -29,6 +30,17 @@ SCL_COLOURS = {
     9: (255, 255, 255, 255),
     10: (100, 200, 255, 255),
     11: (255, 150, 255, 255),
+}
+
+# Quality flags by value, the most serious first: a pixel is drawn in the first one that it has.
+FLAG_COLOURS = {
+    int(Quality.SATURATED): ("saturated input near", (214, 39, 40, 255)),
+    int(Quality.INPUT_CLOUDY): ("cloud or shadow in the input", (240, 240, 240, 255)),
+    int(Quality.OUT_OF_DOMAIN): ("out of the model's domain", (148, 103, 189, 255)),
+    int(Quality.INCONSISTENT): ("inconsistent with the input", (255, 127, 14, 255)),
+    int(Quality.NO_DATA_NEAR): ("no data near", (127, 127, 127, 255)),
+    int(Quality.INTERVAL_WIDER_THAN_GAIN): ("interval wider than gain", (31, 119, 180, 255)),
+    int(Quality.COMPUTED): ("nothing against it", (23, 90, 60, 255)),
 }
 
 
@@ -61,6 +73,13 @@ def rgba(pixels: Pixels, stretch: Stretch) -> NDArray[np.uint8]:
 def class_rgba(pixels: Pixels) -> NDArray[np.uint8]:
     """An image (y, x, 4) of scene classes."""
     image = _class_table()[np.minimum(pixels.dn[..., 0], len(SCL_COLOURS) - 1)]
+    image[..., 3][~pixels.valid] = 0
+    return image
+
+
+def flag_rgba(pixels: Pixels) -> NDArray[np.uint8]:
+    """An image (y, x, 4) of quality flags."""
+    image = _flag_table()[np.minimum(pixels.dn[..., 0], 127)]
     image[..., 3][~pixels.valid] = 0
     return image
 
@@ -98,3 +117,12 @@ def _table(stretch: Stretch) -> NDArray[np.uint8]:
 @lru_cache(maxsize=1)
 def _class_table() -> NDArray[np.uint8]:
     return np.array([SCL_COLOURS[code] for code in range(len(SCL_COLOURS))], np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _flag_table() -> NDArray[np.uint8]:
+    """Colour of each mask: that of its most serious flag, none for 0."""
+    table = np.zeros((128, 4), np.uint8)
+    for value, (_, colour) in reversed(FLAG_COLOURS.items()):
+        table[(np.arange(128) & value) > 0] = colour
+    return table

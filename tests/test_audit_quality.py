@@ -98,7 +98,7 @@ def test_what_lies_beyond_the_image_is_not_made_up() -> None:
     fine, lr = ground((80, 96)), ground((20, 24), 4)
     fine[:, 40:44, 48:52] = np.nan
     lr[:, 3, 5] = np.nan
-    unknown = np.isnan(whole_image(fine, lr, FOUR, 10.0)).all(axis=0)
+    unknown = np.asarray(np.isnan(whole_image(fine, lr, FOUR, 10.0)).all(axis=0))
     expected = np.zeros((20, 24), bool)
     expected[[0, -1]] = expected[:, [0, -1]] = True
     expected[3, 5] = True

@@ -9,7 +9,7 @@ const RAMPS = {
   magma: ["#000004", "#51127c", "#b73779", "#fc8961", "#fcfdbf"],
   greys: ["#000000", "#ffffff"],
 };
-const COMPUTED_KINDS = ["inferred", "explanation", "uncertainty"];
+const COMPUTED_KINDS = ["inferred", "explanation", "uncertainty", "audit"];
 
 export class Side {
   constructor(map, {name, api, strings, onWaiting, onProblem}) {
@@ -55,7 +55,7 @@ export class Side {
 
   source(layer) {
     const {collection, scene, model, bands, rescale, smooth} = this.what;
-    const coloured = !["explanation", "uncertainty"].includes(layer.kind);
+    const coloured = !["explanation", "uncertainty", "audit"].includes(layer.kind);
     const query = {
       datetime: scene.datetime,
       model: layer.models.length ? model : undefined,
@@ -108,7 +108,8 @@ export class Side {
   }
 }
 
-function legend({min, max, units, colormap}) {
+function legend({min, max, units, colormap, classes}) {
+  if (classes) return classLegend(classes);
   const colours = RAMPS[colormap] ?? RAMPS.greys;
   const bar = element("span", {className: "ramp"});
   bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
@@ -116,5 +117,17 @@ function legend({min, max, units, colormap}) {
   scale.append(String(min), bar, String(max));
   const box = element("span", {className: "legend"});
   box.append(scale, element("span", {className: "units"}, units ?? ""));
+  return box;
+}
+
+function classLegend(classes) {
+  const box = element("span", {className: "legend"});
+  for (const {title, color} of classes) {
+    const row = element("span", {className: "ends"});
+    const patch = element("span", {className: "ramp"});
+    patch.style.cssText = `background: ${color}; flex: none; min-width: 14px;`;
+    row.append(patch, title);
+    box.append(row);
+  }
   return box;
 }
