@@ -29,6 +29,8 @@ app = typer.Typer(
 
 def make_app(settings: Settings) -> FastAPI:
     """The server's application with the page mounted on it."""
+    from fastapi.routing import APIRoute  # noqa: PLC0415
+
     from server.app import create_app  # noqa: PLC0415
     from server.ogc.landing import EXPLORER_PATH  # noqa: PLC0415
     from webapp.page import mount_explorer  # noqa: PLC0415
@@ -41,6 +43,9 @@ def make_app(settings: Settings) -> FastAPI:
         path=EXPLORER_PATH,
         websocket_origins=[f"{host}:{settings.port}" for host in sorted(hosts)],
     )
+    for route in application.routes:  # the page is no part of the interface that is described
+        if isinstance(route, APIRoute) and route.path == EXPLORER_PATH:
+            route.include_in_schema = False
     return application
 
 

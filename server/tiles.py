@@ -128,7 +128,9 @@ class Address:
     def frame(self, size_px: int) -> Frame:
         """Its edges on the ground; raises NotFound outside the matrix."""
         tms = matrix_set(self.tms_id)
-        matrix = tms.matrix(self.tile.z)
+        if self.tile.z > tms.maxzoom:
+            raise NotFound(f"{tms.id} ends at level {tms.maxzoom}, got {self.tile.z}")
+        matrix = tms.tileMatrices[self.tile.z]
         if self.tile.x >= matrix.matrixWidth or self.tile.y >= matrix.matrixHeight:
             raise NotFound(
                 f"tile {self.tile.z}/{self.tile.x}/{self.tile.y} lies outside its matrix of "
