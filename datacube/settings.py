@@ -1,15 +1,44 @@
 """Every setting there is, from the environment: `SRCUBE_DATA=/data/cubes srcube serve`."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from datacube.errors import InvalidInput
 
 PREFIX = "SRCUBE_"
+
+
+HOST = re.compile(r"(?:\*|\.?[a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+BASEMAP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def _listed(value: object) -> object:
+    """Hosts as they stand in a variable, with commas between."""
+    if not isinstance(value, str):
+        return value
+    hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    wrong = [host for host in hosts if not HOST.fullmatch(host)]
+    if wrong:
+        raise ValueError(f"need host names such as data.example.org or 10.0.0.5:8080, not {wrong}")
+    return hosts
+
+
+def _named(value: object) -> object:
+    """Basemaps as they stand in a variable: `name=address`, with blanks between."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split()]
+    for name, _, address in pairs:
+        if not (BASEMAP_NAME.fullmatch(name) and address):
+            raise ValueError(f"need name=address for each basemap, not {name!r}")
+    return {name: address for name, _, address in pairs}
 
 
 def _home_data() -> str:
@@ -24,6 +53,15 @@ class Settings(BaseSettings):
     data: str = Field(
         default_factory=_home_data,
         description="root of the catalog: a folder, or an s3://, gs:// or az:// address",
+    )
+    allow_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="hosts that scenes may be fetched from besides those of known catalogs, with "
+        "commas between; HOST:PORT may be private or plain http",
+    )
+    basemaps: Annotated[dict[str, str], NoDecode, BeforeValidator(_named)] = Field(
+        default_factory=dict,
+        description="aerial mosaics by name: name=path or name=https address, with blanks between",
     )
     host: str = Field(default="127.0.0.1", description="address the server listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port; 0 takes a free one")
@@ -47,11 +85,42 @@ class Settings(BaseSettings):
     worker_memory_mb: int = Field(
         default=8192, ge=0, description="address space of one such process; 0 for no limit"
     )
+    worker_niceness: int = Field(
+        default=10, ge=0, le=19, description="how far such a process yields to map tiles"
+    )
     dask_address: str | None = Field(
         default=None, description="scheduler of a Dask cluster to compute blocks on instead"
     )
     models: Path | None = Field(
         default=None, description="folder of imported models; by default `models` beside the cubes"
+    )
+    allowed_hosts: list[str] = Field(
+        default=[], description='names in Host headers that are answered, as JSON: ["maps.org"]'
+    )
+    cors_origins: list[str] = Field(
+        default=[], description='pages elsewhere that may read, as JSON: ["https://maps.org"]'
+    )
+    keys_file: Path | None = Field(default=None, description="file of API keys; see `srcube key`")
+    anonymous: Literal["nothing", "view", "compute"] | None = Field(
+        default=None,
+        description="what one may do without a key; by default compute where only this machine "
+        "can reach the server, else view",
+    )
+    limit_rate: float | None = Field(
+        default=None, ge=0,
+        description="requests a second of one client without a key, 0 for any; by default 100 "
+        "where others can reach the server",
+    )
+    limit_requests: int = Field(default=512, ge=1, description="most requests at once")
+    limit_websockets: int = Field(default=64, ge=1, description="most open pages at once")
+    limit_body_kb: int = Field(default=1024, ge=1, description="largest request body")
+    limit_renders: int = Field(
+        default_factory=lambda: 2 * (os.cpu_count() or 1), ge=1, description="drawings at once"
+    )
+    limit_waiting: int = Field(default=64, ge=0, description="most drawings that may wait")
+    limit_render_s: float = Field(default=10, gt=0, description="most seconds for a drawing")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="what is logged to stderr, as JSON lines"
     )
     bench_data: Path | None = Field(default=None, description="folder of benchmark data sets")
 

@@ -86,6 +86,18 @@ def test_a_file_of_items_is_read_where_its_host_is_allowed(
     check(tmp_path / "out")
 
 
+def test_the_operator_may_allow_a_host_for_all_commands(
+    server: StacServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = tmp_path / "items.json"
+    document = json.dumps({"type": "FeatureCollection", "features": server.items})
+    items.write_text(document.replace("{url}", server.url))
+    monkeypatch.setenv("SRCUBE_ALLOW_HOSTS", server.url.removeprefix("http://"))
+    code, _, failure = run(tmp_path / "out", str(items))
+    assert code == 0, failure
+    check(tmp_path / "out")
+
+
 def test_a_local_asset_is_refused_unless_its_folder_is_named(
     server: StacServer, tmp_path: Path
 ) -> None:

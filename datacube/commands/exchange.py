@@ -17,7 +17,7 @@ from datacube.export import FORMATS, Request, export
 from datacube.scene import parse_rfc3339
 from datacube.settings import Settings
 from datacube.sources.naming import Interval, parse_interval
-from datacube.stac.basemap import write_basemap
+from datacube.stac.basemap import find_basemap, write_basemap
 from datacube.stac.catalogs import CATALOGS, DEFAULT_CATALOG, StacCatalog, find_catalog
 from datacube.stac.download import download as carry_out
 from datacube.stac.download import plan_download
@@ -45,7 +45,8 @@ HostOption = Annotated[
     typer.Option(
         "--allow-host",
         metavar="HOST",
-        help="A host that assets may come from; HOST:PORT may be private or plain http.",
+        help="A host that assets may come from, besides SRCUBE_ALLOW_HOSTS; HOST:PORT may be "
+        "private or plain http.",
     ),
 ]
 DataOption = Annotated[
@@ -80,7 +81,9 @@ def search(  # noqa: PLR0913 (options of a command)
     """List the scenes that a STAC catalog has of an area."""
     query = Query(parse_bbox(bbox), parse_interval(interval), max_cloud)
     catalog = find_catalog(stac, collection)
-    with Fetcher(catalog.policy().allowing(*(allow_host or ()))) as fetcher:
+    settings = Settings.from_environment()
+    policy = catalog.policy().allowing(*settings.allow_hosts, *(allow_host or ()))
+    with Fetcher(policy) as fetcher:
         found = ask(catalog, query, fetcher)
     if as_json:
         document = {"type": "FeatureCollection", "features": list(found.items)}
@@ -104,7 +107,10 @@ def download(  # noqa: PLR0913 (options of a command)
     min_scenes: Annotated[int, typer.Option(min=1, help="Fewest dates worth having.")] = 32,
     basemap: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="An 8-bit aerial mosaic: a COG's path or address."),
+        typer.Option(
+            metavar="NAME",
+            help="An 8-bit aerial mosaic: one of SRCUBE_BASEMAPS, or a COG's path or address.",
+        ),
     ] = None,
     stac: StacOption = DEFAULT_CATALOG,
     collection: CollectionOption = None,
@@ -115,9 +121,10 @@ def download(  # noqa: PLR0913 (options of a command)
     find_bands(name for name in names if name != CLASSES)
     catalog = find_catalog(stac, collection)
     query = Query(parse_bbox(bbox), _days(start, end), max_cloud_cover)
-    policy = catalog.policy().allowing(*(allow_host or ()))
-    if basemap and "://" not in basemap:
-        policy = policy.below(Path(basemap).expanduser().parent)
+    settings = Settings.from_environment()
+    policy = catalog.policy().allowing(*settings.allow_hosts, *(allow_host or ()))
+    if basemap:
+        basemap, policy = find_basemap(basemap, settings.basemaps, policy)
     with Fetcher(policy) as fetcher:
         with_classes = tuple(dict.fromkeys((*names, CLASSES)))
         found = plan_search(catalog, query, with_classes, fetcher)

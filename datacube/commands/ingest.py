@@ -71,7 +71,10 @@ def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
         float | None, typer.Option("--max-cloud", help="Of a STAC API: most cloud, in percent.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A host that assets may come from.")
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="A host that assets may come from, besides SRCUBE_ALLOW_HOSTS."
+        ),
     ] = None,
     allow_files: Annotated[
         list[Path] | None,
@@ -95,8 +98,9 @@ def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
     )
     box = parse_bbox(bbox) if bbox else None
     target = Target(cube, box, resolution, title, replace, scheduler)
-    access = Access(tuple(allow_host or ()), tuple(allow_files or ()), collection, max_cloud)
     settings = Settings.from_environment(data=data)
+    hosts = (*settings.allow_hosts, *(allow_host or ()))
+    access = Access(hosts, tuple(allow_files or ()), collection, max_cloud)
     catalog = Catalog(open_storage(settings.data))
     with Intake(given, box, access) as intake, _progress_bar(shown=not as_json) as report:
         plan = plan_scenes(catalog, intake.plan(sources), target, given)

@@ -203,7 +203,9 @@ def limit(memory_bytes: int) -> None:
         pages = int(held.read_text().split()[0])
         limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + memory_bytes
     for kind, value in limits.items():
-        resource.setrlimit(kind, (value, value))
+        _, hard = resource.getrlimit(kind)  # that of who started us may be lower
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))
 
 
 def main() -> None:

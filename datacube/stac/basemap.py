@@ -1,21 +1,51 @@
 """An aerial mosaic over the same ground, for comparison: from a COG that the operator names."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datacube.cog import RasterSpec, write_cog
+from datacube.errors import InvalidInput
 from datacube.grid import Grid
 from datacube.sources.refusals import CrsMismatch
 from datacube.sources.warping import choose_method, source_gsd, warped
 from datacube.stac.assets import opened
 from datacube.stac.fetch import Fetcher
+from datacube.stac.hrefs import PORTS, Policy
 from datacube.window import Window
 
 MAX_SIDE_PX = 8192
 COLOURS = 3
 NAMES = ("red", "green", "blue")
+
+
+def find_basemap(text: str, named: Mapping[str, str], policy: Policy) -> tuple[str, Policy]:
+    """Where a mosaic is that a user names, and the policy under which it may be read.
+
+    `text` is one of the operator's names, whose host is allowed by that, or a path, or an address
+    of an allowed host. Raises InvalidInput for a path where nothing is.
+    """
+    source = named.get(text, text)
+    if "://" in source:
+        return source, policy.allowing(_origin(source)) if text in named else policy
+    path = Path(source).expanduser()
+    if not path.is_file():
+        names = ", ".join(named) or "none is set in SRCUBE_BASEMAPS"
+        raise InvalidInput(
+            f"need a basemap's name ({names}), or the path or address of a COG; got {text[:80]!r}"
+        )
+    return str(path), policy.below(path.parent)
+
+
+def _origin(address: str) -> str:
+    """What to allow for an operator's own address: private or plain http too, if it has a port."""
+    place = urlsplit(address)
+    if place.scheme == "https" and place.port is None:
+        return place.hostname or ""
+    return f"{place.hostname}:{place.port or PORTS.get(place.scheme, 0)}"
 
 
 def write_basemap(source: str, grid: Grid, path: Path, fetcher: Fetcher) -> Grid:
