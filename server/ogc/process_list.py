@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from datacube.errors import NotFound
+from server.explain import ExplainInputs
 from server.ogc.answers import HTML_TOO, Document, Format, answer, base_url, link
 from server.processes import ViewInputs
 from server.services import Services, services_of
@@ -19,6 +20,10 @@ from server.services import Services, services_of
 router = APIRouter(tags=["processes"])
 
 EXECUTE = "http://www.opengis.net/def/rel/ogc/1.0/execute"
+EXPLANATION = {
+    "title": "Diffusion index, completeness, shares, and pictures as data URIs",
+    "schema": {"type": "object", "contentMediaType": "application/json"},
+}
 BLOCKS = {
     "title": "How many blocks of the product there are now",
     "schema": {"type": "object", "contentMediaType": "application/json"},
@@ -35,6 +40,7 @@ class Process:
     inputs: type[BaseModel]
     outputs: Mapping[str, Any] = field(default_factory=lambda: {"blocks": BLOCKS})
     version: str = "1.0.0"
+    control: tuple[str, ...] = ("async-execute", "dismiss")
 
     def summary(self, base: str) -> Document:
         """The entry of the list of processes."""
@@ -44,7 +50,7 @@ class Process:
             "version": self.version,
             "title": self.title,
             "description": self.description,
-            "jobControlOptions": ["async-execute", "dismiss"],
+            "jobControlOptions": list(self.control),
             "outputTransmission": ["value"],
             "links": [
                 link("self", path, title="Description"),
@@ -79,6 +85,14 @@ PROCESSES = {
             "Compute those blocks of a view that no one has asked for yet; they stay in the cube "
             "as a finer level, with what the model tells beside them.",
             ViewInputs,
+        ),
+        Process(
+            "explain",
+            "Explain a place",
+            "Tell what made a super-resolved window: which pixels, bands and, of a fusion, dates.",
+            ExplainInputs,
+            {"explanation": EXPLANATION},
+            control=("sync-execute",),
         ),
     )
 }

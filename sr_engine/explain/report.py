@@ -39,13 +39,23 @@ class Explanation:
 
 
 def explain_image(
-    imagery: Imagery, model: PatchModel, window: Window, method: str = METHODS[0]
+    imagery: Imagery,
+    model: PatchModel,
+    window: Window,
+    method: str = METHODS[0],
+    *,
+    pixel: bool = True,
 ) -> Explanation:
-    """Explain a window of one date; raises InvalidInput where there is nothing to explain."""
+    """Explain a window of one date, and if `pixel` the fine pixel in its middle.
+
+    Raises InvalidInput where there is nothing to explain.
+    """
     if method not in METHODS:
         raise InvalidInput(f"need a method of {' or '.join(METHODS)}, got {method[:40]!r}")
     case = open_case(imagery, model, window)
     facts, values = _attributed(case) if method == METHODS[0] else _occluded(case)
+    if pixel and method == METHODS[0]:
+        facts["middle_pixel"] = _middle(case)
     fine = model.predict(case.patch, case.bands).reflectance
     shown = panels(case, emptied(fine, ~case.shown, case.factor), values)
     document = _about(model, imagery.grid, window) | {"method": method} | facts
@@ -55,11 +65,16 @@ def explain_image(
 
 
 def explain_scene(
-    scene: CubeScene, model: Model, window: Window, method: str = METHODS[0]
+    scene: CubeScene,
+    model: Model,
+    window: Window,
+    method: str = METHODS[0],
+    *,
+    pixel: bool = True,
 ) -> Explanation:
     """Explain a window of a cube's date by any model: of a fusion, which dates made it."""
     if isinstance(model, PatchModel):
-        return explain_image(scene, model, window, method)
+        return explain_image(scene, model, window, method, pixel=pixel)
     if not isinstance(model, FusionModel):
         raise InvalidInput(f"{model.card.id} is of a kind that cannot be explained yet")
     cube, slot = scene.cube, scene.slot
@@ -93,7 +108,6 @@ def _attributed(case: Case) -> tuple[Document, NDArray[np.float32]]:
             "bands": dict(band_shares(found.values, case.bands)),
             "distance_px": dict(distance_shares(found.values, case)),
         },
-        "middle_pixel": _middle(case),
     }
     return facts, np.abs(found.values).sum(axis=0)
 

@@ -26,13 +26,15 @@ CAPTIONS = {
 class Wish:
     """What is to be explained: the middle of a window, its size, and by which method.
 
-    `at` is x, y in the source's CRS, or longitude, latitude if `degrees`.
+    `at` is x, y in the source's CRS, or longitude, latitude if `degrees`. The `pixel` in the
+    middle costs as much again as the window.
     """
 
     at: tuple[float, float]
     degrees: bool
     size_px: int
     method: str = METHODS[0]
+    pixel: bool = True
 
 
 def explained(source: SceneSource, model: Model, wish: Wish) -> Explanation:
@@ -46,10 +48,10 @@ def explained(source: SceneSource, model: Model, wish: Wish) -> Explanation:
         source.grid, *place_on(source.grid, wish.at, degrees=wish.degrees), wish.size_px
     )
     if isinstance(source, CubeScene):
-        return explain_scene(source, model, window, wish.method)
+        return explain_scene(source, model, window, wish.method, pixel=wish.pixel)
     if not isinstance(model, PatchModel):
         raise InvalidInput(f"{model.card.id} takes several dates of a cube, not one image")
-    return explain_image(source, model, window, wish.method)
+    return explain_image(source, model, window, wish.method, pixel=wish.pixel)
 
 
 def place_on(grid: Grid, at: tuple[float, float], *, degrees: bool) -> tuple[float, float]:

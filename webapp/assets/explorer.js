@@ -7,6 +7,7 @@ import {addFurniture} from "./furniture.js";
 import {SuperResolver} from "./jobs.js";
 import {Side} from "./side.js";
 import {Swipe} from "./swipe.js";
+import {Why} from "./why.js";
 
 const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
@@ -55,6 +56,11 @@ class Explorer {
       onPlan: (plan) => this.planned(plan),
       onJob: (job) => this.tellJob(job),
       onBlock: (bbox) => this.blockArrived(bbox),
+      onProblem: (problem) => this.complain(problem),
+    });
+    this.why = new Why(this.map, this.api, this.strings, {
+      target: (point) => this.explicable(point),
+      onBusy: (busy) => this.busy.set("why", busy),
       onProblem: (problem) => this.complain(problem),
     });
     const soon = (action, waitMs) => debounced(action, waitMs, this.busy);
@@ -138,6 +144,7 @@ class Explorer {
     const key = JSON.stringify([model.collection, model.date, this.targets(collection)]);
     const asked = key !== this.asked;
     if (asked && this.asked) this.resolver.cancel(); // what runs is for something no longer shown
+    if (asked && this.why.active) this.why.set(true); // the answer was for something else
     Object.assign(this, {collection, asked: key});
     if (moved) this.arrive(collection);
     for (const [name, side] of Object.entries(this.sides)) {
@@ -184,6 +191,17 @@ class Explorer {
       if (known?.models.length) wanted.set(id, {collection: collection.id, datetime: model.date, model: id});
     }
     return [...wanted.values()];
+  }
+
+  // What made the picture at a point of the screen: the model of its side, else of the other one.
+  explicable({x}) {
+    if (!this.collection) return null;
+    const {model, swipe, map} = this;
+    const left = x < map.getSize().x * swipe.position;
+    const order = left ? [model.left, model.right] : [model.right, model.left];
+    const made = order.find(({layer}) =>
+      this.collection.layers.find(({id}) => id === layer)?.models.length);
+    return made ? {collection: this.collection.id, datetime: model.date, model: made.model} : null;
   }
 
   // [west, south, east, north] of the view inside the collection, or null; `visible` keeps only
