@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from datacube import Catalog, open_storage
 from datacube.settings import Settings
 from datacube.store.reading import ChunkCache
-from server import collections, processes
+from server import collections, explain, processes
 from server.jobs import JobService
 from server.ogc.routes import PROBLEMS, standard_routes
 from server.problems import install_handlers
@@ -34,10 +34,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS)
     app.state.services = services
+    app.state.explainer = explain.Explainer()
     install_handlers(app)
     app.include_router(standard_routes())
     app.include_router(collections.router, tags=["collections"])
     app.include_router(CubeTilerFactory().router, tags=["tiles"])
+    app.include_router(explain.router, tags=["processes"])  # its path is one of the next, too
     app.include_router(processes.router, tags=["processes"])
     app.get("/livez", tags=["health"])(live)
     return app
