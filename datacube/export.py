@@ -7,7 +7,6 @@ meets it alone can tell a measured pixel from an inferred one.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from datacube.cube import CommittedScene, Cube
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
 from datacube.product import Product
+from datacube.provenance import TAG, scene_record, software_record
 from datacube.scene import ADD_OFFSET, NO_DATA_DN, SCALE_FACTOR
 from datacube.sources.naming import Interval
 from datacube.stac.describe import file_item
@@ -142,7 +142,8 @@ def provenance(layer: Layer, one: CommittedScene) -> dict[str, Any]:
     cube, product = layer.cube, layer.product
     done, touched = layer.coverage(one.slot)
     found: dict[str, Any] = {
-        "software": f"srcube {version('srcube')}",
+        **((product.attributes.get("provenance") or {}) if product else {}),
+        **software_record(),
         "cube": layer.cube_id,
         "cube_uid": cube.root.commit.uid,
         "generation": cube.generation,
@@ -156,6 +157,14 @@ def provenance(layer: Layer, one: CommittedScene) -> dict[str, Any]:
         "attribution": cube.attributes.get("attribution"),
         "scene_properties": dict(one.scene.properties),
     }
+    dates = product.attributes.get("dates", {}).get(one.scene.stamp) if product else None
+    found["inputs"] = [
+        scene_record(cube, each)
+        for each in cube.scenes
+        if each.scene.stamp in (dates or [one.scene.stamp])
+    ]
+    window = layer.window
+    found["window"] = [window.row, window.col, window.height, window.width]
     if product:
         found["blocks_computed"], found["blocks_touched"] = done, touched
         found["model_card"] = product.attributes.get("model_card")
@@ -184,7 +193,7 @@ def _write_scene(layer: Layer, one: CommittedScene, path: Path) -> Path:
     facts = provenance(layer, one)
     tags = {
         "datetime": one.scene.stamp,
-        "SRCUBE_PROVENANCE": json.dumps(facts, sort_keys=True),
+        TAG: json.dumps(facts, sort_keys=True),
         "TIFFTAG_SOFTWARE": facts["software"],
         "TIFFTAG_IMAGEDESCRIPTION": _sentence(layer, one),
         "TIFFTAG_COPYRIGHT": facts["attribution"] or "",

@@ -17,6 +17,7 @@ from datacube.scene import dn_from_reflectance, reflectance_from_dn
 from datacube.store.layout import BLOCK_PX
 from sr_engine.audit.beside import audit_planes
 from sr_engine.audit.consistency import RIM_PX
+from sr_engine.audit.provenance import provenance
 from sr_engine.audit.quality import not_tested
 from sr_engine.gaps import emptied, filled
 from sr_engine.model import (
@@ -57,7 +58,9 @@ def product_path(cube: Cube, model: Model) -> str:
 def product_spec(cube: Cube, model: Model) -> ProductSpec:
     """Where and how the cube keeps what this model makes of it."""
     card = model.card
+    bands = card.bands or tuple(band.name for band in cube.bands)
     attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
+    attributes["provenance"] = provenance(card, bands)
     attributes["quality_not_tested"] = not_tested(cube, tuple(one.name for one in model.planes))
     if isinstance(model, SeriesModel):
         attributes["generation"] = cube.generation
@@ -68,7 +71,7 @@ def product_spec(cube: Cube, model: Model) -> ProductSpec:
     return ProductSpec(
         path=product_path(cube, model),
         factor=card.factor,
-        bands=card.bands or tuple(band.name for band in cube.bands),
+        bands=bands,
         attributes=attributes,
         level=cube.attributes["processing:level"],
         planes=(*model.planes, *AUDIT_PLANES),

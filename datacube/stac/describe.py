@@ -12,6 +12,7 @@ from typing import Any
 from datacube.cube import CommittedScene, Cube
 from datacube.grid import Grid, projection_attributes
 from datacube.product import Product
+from datacube.provenance import scene_record, software_record
 from datacube.scene import Scene
 from datacube.stac.footprint import footprint_of
 from datacube.stac.parts import (
@@ -98,6 +99,7 @@ def product_item(
         "processing:level": product.cube.attributes.get("processing:level", "L2A"),
         "processing:lineage": f"made by {card.get('id', product.path)} from {one.scene.scene_id}",
         "srcube:inferred": bool(product.attributes.get("inferred")),
+        "srcube:provenance": _provenance(product, one),
         **{key: one.scene.properties[key] for key in ("eo:cloud_cover",)
            if key in one.scene.properties},
     }  # fmt: skip
@@ -111,6 +113,14 @@ def product_item(
     if card:
         item["links"].append(_link("about", "./model.json"))
     return _collected(item, f"{cube_id}-{flat_name(product.path)}")
+
+
+def _provenance(product: Product, one: CommittedScene) -> Document:
+    """The record of the product with the dates that one of its scenes was made from."""
+    cube = product.cube
+    dates = product.attributes.get("dates", {}).get(one.scene.stamp, [one.scene.stamp])
+    inputs = [scene_record(cube, each) for each in cube.scenes if each.scene.stamp in dates]
+    return {**(product.attributes.get("provenance") or software_record()), "inputs": inputs}
 
 
 def model_item(cube_id: str, product: Product, *, base: str = ".") -> Document | None:

@@ -99,9 +99,9 @@ class PlaneSpec:
     flags: tuple[str, ...] = ()
 
     def encode(self, values: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-        """Numbers to store; 0 is no data, so that a value of 0 is stored as 1."""
+        """Numbers to store; 0 is no data, so that a value of 0 is stored as 1, but for masks."""
         if self.flags:
-            raise TypeError(f"{self.name} holds bit masks, which are stored as they are")
+            return np.where(np.isfinite(values), values, NO_DATA_DN).astype(np.uint16)
         numbers = np.clip(np.rint(values / self.scale_factor) + 1, 1, 65535)
         return np.where(np.isfinite(values), numbers, NO_DATA_DN).astype(np.uint16)
 

@@ -19,31 +19,49 @@ Numbers = NDArray[np.uint16]
 def audit_planes(
     cube: Cube, card: ModelCard, place: tuple[int, Window], around: Prediction
 ) -> dict[str, Numbers]:
-    """Consistency and quality (factor y, factor x), as they are stored.
+    """Consistency and quality (factor y, factor x) of a block of a cube, as they are stored.
 
-    `place` is slot and window; `around` is the result of the window and `RIM_PX` measured pixels
-    around it, NaN beyond the scene. Both depend on no more than the model's own halo and that.
+    `place` is slot and window; `around` is as in `audited`. What is told depends on nothing
+    beyond the model's own halo and that.
     """
     slot, window = place
     bands = card.bands or tuple(band.name for band in cube.bands)
-    measured = Input.of(cube, slot, bands, window, max(near_px(card), HALO_PX))
-    lr = measured.reflectance()
-    found = consistency(around.reflectance, lr, find_bands(bands), cube.grid.gsd_m)
-    differences = over_bands(found)
-    masks = _enlarged(measured_flags(measured, differences), card.factor)
-    if SIGMA.name in around.planes:
-        rim = RIM_PX * card.factor
-        inner = Window(rim, rim, *masks.shape).slices
-        fine = around.reflectance[:, *inner]
-        gain = np.abs(fine - _bicubic(measured, bands, card.factor)).mean(axis=0)
-        wide = wider_than_gain(around.planes[SIGMA.name][inner], gain)
-        masks[wide & (masks > 0)] |= int(Quality.INTERVAL_WIDER_THAN_GAIN)
+    measured = Input.of(cube, slot, bands, window, reach_px(card))
+    differences, masks = audited(measured, bands, cube.grid.gsd_m, around)
     numbers = _enlarged(CONSISTENCY.encode(differences), card.factor)
     return {CONSISTENCY.name: numbers, QUALITY.name: masks}
 
 
+def reach_px(card: ModelCard) -> int:
+    """How far around a block the input has to be known."""
+    return max(near_px(card), HALO_PX)
+
+
+def audited(
+    measured: Input, bands: tuple[str, ...], gsd_m: float, around: Prediction
+) -> tuple[Reflectance, Numbers]:
+    """Consistency (y, x), rms over bands, and quality masks (factor y, factor x).
+
+    `around` is the result of the window and `RIM_PX` measured pixels around it, NaN beyond the
+    scene.
+    """
+    lr = measured.within(0)
+    found = consistency(around.reflectance, lr, find_bands(bands), gsd_m)
+    differences = over_bands(found)
+    factor = around.reflectance.shape[1] // (lr.shape[1] + 2 * RIM_PX)
+    masks = _enlarged(measured_flags(measured, differences), factor)
+    if SIGMA.name in around.planes:
+        rim = RIM_PX * factor
+        inner = Window(rim, rim, *masks.shape).slices
+        fine = around.reflectance[:, *inner]
+        gain = np.abs(fine - _bicubic(measured, bands, factor)).mean(axis=0)
+        wide = wider_than_gain(around.planes[SIGMA.name][inner], gain)
+        masks[wide & (masks > 0)] |= int(Quality.INTERVAL_WIDER_THAN_GAIN)
+    return differences, masks
+
+
 def _bicubic(measured: Input, bands: tuple[str, ...], factor: int) -> Reflectance:
-    patch = filled(measured.reflectance(rim_px=HALO_PX), HALO_PX)
+    patch = filled(measured.within(HALO_PX), HALO_PX)
     return bicubic(factor).predict(patch, bands).reflectance
 
 

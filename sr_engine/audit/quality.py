@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datacube import Cube, Window
 from datacube.masks import CLOUD_CLASSES, SHADOW
-from datacube.scene import NO_DATA_DN, reflectance_from_dn
+from datacube.scene import reflectance_from_dn
 from sr_engine.card import ModelCard
 from sr_engine.planes import Quality
 
@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 Masks = NDArray[np.uint16]
 
 DEFECTIVE = 1  # of the scene classification: saturated or defective
-SATURATED_DN = 65535  # where Sentinel-2's own mark for saturation ends up in the cube's encoding
+SATURATED = 6.45  # reflectance: where Sentinel-2's mark for saturation, 65535, ends up
 REFLECTANCE = (-0.01, 1.0)  # the domain of all models here; water may be a little below zero
 LARGEST_NEAR_PX = 8  # beyond it a gap changes a pixel by less than the noise, for any model here
 INCONSISTENT = 3.0  # standard deviations of the sensor's noise, rms over bands
@@ -32,10 +32,10 @@ INTERVAL_90 = 1.645  # half-width of a 90 % interval, in standard deviations of 
 class Input:
     """What was measured in a window, with `near_px` pixels more on every side.
 
-    `dn` (band, y, x), 0 where there is none or beyond the scene; `scl` (y, x), or None.
+    `reflectance` (band, y, x), NaN where there is none or beyond the scene; `scl` (y, x), or None.
     """
 
-    dn: NDArray[np.uint16]
+    reflectance: NDArray[np.float32]
     scl: NDArray[np.uint8] | None
     near_px: int
 
@@ -47,26 +47,27 @@ class Input:
         wanted = window.grown(near_px)
         there = wanted.within(cube.grid.shape)
         inner = Window(there.row - wanted.row, there.col - wanted.col, there.height, there.width)
-        dn = np.full((len(bands), wanted.height, wanted.width), NO_DATA_DN, np.uint16)
-        dn[:, *inner.slices] = cube.window_dn(slot, bands, there)
+        shape = (wanted.height, wanted.width)
+        reflectance = np.full((len(bands), *shape), np.nan, np.float32)
+        reflectance[:, *inner.slices] = reflectance_from_dn(cube.window_dn(slot, bands, there))
         if not cube.has_scl:
-            return cls(dn, None, near_px)
-        scl = np.zeros((wanted.height, wanted.width), np.uint8)
+            return cls(reflectance, None, near_px)
+        scl = np.zeros(shape, np.uint8)
         scl[inner.slices] = cube.window_scl(slot, there)
-        return cls(dn, scl, near_px)
+        return cls(reflectance, scl, near_px)
 
     @property
     def inner(self) -> tuple[slice, slice]:
         """The window itself, without what is around it."""
-        height, width = self.dn.shape[1:]
+        height, width = self.reflectance.shape[1:]
         rim = self.near_px
         return slice(rim, height - rim), slice(rim, width - rim)
 
-    def reflectance(self, *, rim_px: int = 0) -> NDArray[np.float32]:
-        """(band, y, x) of the window and `rim_px` around it, NaN where there is no data."""
+    def within(self, rim_px: int) -> NDArray[np.float32]:
+        """Reflectance (band, y, x) of the window and `rim_px` around it."""
         cut = self.near_px - rim_px
-        height, width = self.dn.shape[1:]
-        return reflectance_from_dn(self.dn[:, cut : height - cut, cut : width - cut])
+        height, width = self.reflectance.shape[1:]
+        return self.reflectance[:, cut : height - cut, cut : width - cut]
 
 
 def near_px(card: ModelCard) -> int:
@@ -80,18 +81,20 @@ def measured_flags(measured: Input, differences: NDArray[np.float32]) -> Masks:
     `differences` is the consistency (y, x), rms over bands, NaN where it is not known; where
     every band lacks data the mask is 0.
     """
-    empty = measured.dn == NO_DATA_DN
-    saturated = (measured.dn == SATURATED_DN).any(axis=0)
+    empty: Mask = np.isnan(measured.reflectance)
+    saturated: Mask = np.any(measured.reflectance >= SATURATED, axis=0)
     inner = measured.inner
-    gone = empty.all(axis=0)[inner]
+    gone = np.asarray(empty.all(axis=0))[inner]
     masks = np.full(gone.shape, int(Quality.COMPUTED), np.uint16)
     if measured.scl is not None:
         cloudy = np.isin(measured.scl[inner], (SHADOW, *CLOUD_CLASSES))
         masks[cloudy] |= int(Quality.INPUT_CLOUDY)
         saturated |= measured.scl == DEFECTIVE
     masks[_spread(saturated, measured.near_px)[inner]] |= int(Quality.SATURATED)
-    masks[_spread(empty.any(axis=0), measured.near_px)[inner]] |= int(Quality.NO_DATA_NEAR)
-    masks[_outside(measured.dn[:, *inner])] |= int(Quality.OUT_OF_DOMAIN)
+    masks[_spread(np.asarray(empty.any(axis=0)), measured.near_px)[inner]] |= int(
+        Quality.NO_DATA_NEAR
+    )
+    masks[_outside(measured.within(0))] |= int(Quality.OUT_OF_DOMAIN)
     masks[np.nan_to_num(differences) > INCONSISTENT] |= int(Quality.INCONSISTENT)
     masks[gone] = 0
     return masks
@@ -124,8 +127,7 @@ def shares(masks: Masks) -> dict[str, Any]:
     return {"clean": float((there == int(Quality.COMPUTED)).sum() / total), **found}
 
 
-def _outside(dn: NDArray[np.uint16]) -> Mask:
-    values = reflectance_from_dn(dn)
+def _outside(values: NDArray[np.float32]) -> Mask:
     low, high = REFLECTANCE
     with np.errstate(invalid="ignore"):
         return np.asarray(((values < low) | (values > high)).any(axis=0))

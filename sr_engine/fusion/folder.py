@@ -19,8 +19,13 @@ from numpy.typing import NDArray
 from datacube.bands import SENTINEL2, Band, find_bands
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
+from datacube.provenance import PSF, TAG
 from datacube.window import Window
+from sr_engine.audit.provenance import provenance
+from sr_engine.card import ModelCard, settings_sha256
+from sr_engine.fusion.blocks import HALO_PX
 from sr_engine.fusion.settings import FusionResult
+from sr_engine.weights import file_sha256
 
 Image = NDArray[np.float32]
 HIDDEN = (0, 1, 3, 8, 9, 10)  # SCL: no data, defective, shadow, cloud (medium, high), cirrus
@@ -81,9 +86,9 @@ def read_folder(folder: Path, choice: Choice) -> DateStack:
     clear = {path: _seen(path, grid, window).mean() for path in paths}
     chosen = sorted(sorted(paths, key=lambda path: -clear[path])[: choice.n_obs])
     dates = [_read(path, grid, bands, window) for path in chosen]
-    return DateStack(
-        np.stack(dates), bands, tuple(path.stem for path in chosen), grid.cropped(window)
-    )
+    origin = {"sha256": {path.stem: file_sha256(path) for path in chosen}}
+    stems = tuple(path.stem for path in chosen)
+    return DateStack(np.stack(dates), bands, stems, grid.cropped(window), origin)
 
 
 def write_cog(path: Path, result: FusionResult, stack: DateStack) -> None:
@@ -112,6 +117,7 @@ def write_cog(path: Path, result: FusionResult, stack: DateStack) -> None:
 def result_tags(result: FusionResult, stack: DateStack) -> dict[str, str]:
     """Origin, dates, shifts found, reasons for leaving out, and every setting, as JSON strings."""
     return {
+        TAG: json.dumps(_record(result, stack), sort_keys=True),
         "SRCUBE_NOTE": "inferred, not measured; a finer grid is not a finer resolution",
         "SRCUBE_ORIGIN": json.dumps(dict(stack.origin)),
         "SRCUBE_MODEL": f"fusion x{result.factor}",
@@ -121,6 +127,29 @@ def result_tags(result: FusionResult, stack: DateStack) -> dict[str, str]:
         "SRCUBE_REASONS": json.dumps(list(result.reasons)),
         "SRCUBE_SETTINGS": json.dumps(result.settings.as_tags()),
     }
+
+
+def _record(result: FusionResult, stack: DateStack) -> dict[str, Any]:
+    settings = {"method": "fuse", "factor": result.factor, **result.settings.as_tags()}
+    card = ModelCard(
+        id=f"fuse-x{result.factor}",
+        title=f"Fusion of dates x{result.factor}",
+        description="Posterior mean of one date from several, as `srcube fuse` was asked for it.",
+        factor=result.factor,
+        halo_px=HALO_PX,
+        dates=len(stack.dates),
+        psf=PSF,
+        weights_sha256=settings_sha256(settings),
+        settings=settings,
+    )
+    digests = stack.origin.get("sha256", {})
+    inputs = [
+        {"id": date, "datetime": date, "processing_baseline": None, "sha256": digests.get(date)}
+        for date, used in zip(stack.dates, result.used, strict=True)
+        if used
+    ]
+    names = [band.name for band in stack.bands]
+    return provenance(card, names, inputs=inputs, made={"source": dict(stack.origin)})
 
 
 def _described(path: Path) -> tuple[Grid, tuple[Band, ...]]:

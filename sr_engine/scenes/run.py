@@ -23,7 +23,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from datacube import Window
 from datacube.cog import SUFFIXES, RasterSpec, write_cog
 from datacube.errors import InvalidInput, OutOfSpace
+from datacube.provenance import TAG
 from datacube.store.layout import PlaneSpec
+from sr_engine.audit.provenance import provenance as record
 from sr_engine.model import Model
 from sr_engine.scenes.blocks import Recipe, bands_for
 from sr_engine.scenes.companions import find_extras
@@ -95,14 +97,13 @@ def recipe_key(recipe: Recipe) -> str:
 
 def provenance(recipe: Recipe) -> dict[str, Any]:
     """Where the pixels come from and what made them, as JSON holds it."""
-    return {
-        "software": f"srcube {version('srcube')}",
-        "inferred": True,
-        "source": dict(recipe.source.origin),
-        "bands": list(recipe.bands),
-        "factor": recipe.factor,
-        "model_card": recipe.model.card.document(),
+    source = recipe.source
+    made = {
+        "source": dict(source.origin),
+        "reading": dict(source.identity),
+        "extras": sorted({name for name, _ in recipe.extras.layers()}),
     }
+    return record(recipe.model.card, recipe.bands, inputs=source.inputs, made=made)
 
 
 def _outputs(recipe: Recipe, out: Path) -> list[_Output]:
@@ -119,7 +120,7 @@ def _outputs(recipe: Recipe, out: Path) -> list[_Output]:
 def _spec(recipe: Recipe, names: tuple[str, ...], plane: PlaneSpec | None) -> RasterSpec:
     facts, source = provenance(recipe), recipe.source
     tags = {
-        "SRCUBE_PROVENANCE": json.dumps(facts, sort_keys=True),
+        TAG: json.dumps(facts, sort_keys=True),
         "SRCUBE_MODEL": recipe.model.card.id,
         "TIFFTAG_SOFTWARE": facts["software"],
         "TIFFTAG_IMAGEDESCRIPTION": f"inferred, not measured: {recipe.model.card.id} of "
@@ -133,10 +134,14 @@ def _spec(recipe: Recipe, names: tuple[str, ...], plane: PlaneSpec | None) -> Ra
     if plane is None:
         return RasterSpec(grid, names, placed=source.placed, tags=tags)
     scale = plane.scale_factor
+    tags |= {"SRCUBE_LONG_NAME": plane.long_name}
+    if plane.flags:
+        masks = {name: 2 << bit for bit, name in enumerate(plane.flags)}
+        tags |= {"SRCUBE_FLAGS": json.dumps({"computed": 1, **masks})}
+        return RasterSpec(grid, names, physical=False, placed=source.placed, tags=tags)
     return RasterSpec(
-        grid, names, scale=scale, offset=-scale, units=plane.units, placed=source.placed,
-        tags=tags | {"SRCUBE_LONG_NAME": plane.long_name},
-    )  # fmt: skip
+        grid, names, scale=scale, offset=-scale, units=plane.units, placed=source.placed, tags=tags
+    )
 
 
 def _join(recipe: Recipe, partial: Partial, output: _Output) -> None:

@@ -1,6 +1,6 @@
 """What is to be super-resolved: a raster file, or one date of a cube, read window by window."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from datacube import Cube, Grid, Window
 from datacube.bands import CLASSES
 from datacube.cube import CommittedScene
 from datacube.errors import InvalidInput
+from datacube.provenance import scene_record
 from datacube.sources.geotiff import band_names, calibration_of
 from datacube.sources.l1b import nominal_grid
 from datacube.sources.plan import Given
@@ -54,6 +55,10 @@ class SceneSource(Protocol):
     @property
     def origin(self) -> Mapping[str, Any]:
         """Where they come from, for whoever meets the result; `datetime` where it is known."""
+
+    @property
+    def inputs(self) -> Sequence[Mapping[str, Any]]:
+        """The images that results are made from: id, datetime, processing_baseline, sha256."""
 
     def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
         """(band, y, x) of a window and a rim; NaN where there is no data or no scene."""
@@ -115,6 +120,19 @@ class RasterScene:
         dated = {"datetime": moment} if moment else {}
         return {"file": self.name, "sha256": self.identity["file"], **dated}
 
+    @property
+    def inputs(self) -> Sequence[Mapping[str, Any]]:
+        """The file; its processing baseline is not known."""
+        known = self.origin
+        return [
+            {
+                "id": self.name,
+                "datetime": known.get("datetime"),
+                "processing_baseline": None,
+                "sha256": known["sha256"],
+            }
+        ]
+
     def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
         """See `SceneSource.read`; raises AssetUnreadable where the file is damaged."""
         wanted = window.grown(rim_px)
@@ -171,6 +189,11 @@ class CubeScene:
             "datetime": self._shown.scene.stamp,
             **{key: self.cube.attributes.get(key) for key in said},
         }
+
+    @property
+    def inputs(self) -> Sequence[Mapping[str, Any]]:
+        """The date itself; a model of several tells its dates by the cube's generation."""
+        return [scene_record(self.cube, self._shown)]
 
     def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
         """See `SceneSource.read`."""
