@@ -5,8 +5,9 @@ numbers a map tile or a model needs.
 """
 
 import dataclasses
+import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,6 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
 
 from datacube.bands import Band, find_bands
@@ -23,15 +23,13 @@ from datacube.grid import Grid
 from datacube.scene import PixelSource, Scene, ScenePixels, parse_rfc3339
 from datacube.store.appending import Progress, SlotWriter, write_scene
 from datacube.store.arrays import lazy_dataset
-from datacube.store.chunks import chunk_key, encode
 from datacube.store.commit import ROOT_KEY, CommitRecord, Root, Slot, amend
 from datacube.store.conventions import Document, level_name
+from datacube.store.coordinates import coordinate_chunks, grids_of
 from datacube.store.layout import MEASUREMENT, CubeSpec, root_nodes
 from datacube.store.reading import ChunkCache, ChunkReader
 from datacube.store.storage import Storage
 from datacube.window import Window
-
-Chunks = Iterator[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -186,10 +184,11 @@ class Cube:
     ) -> "Cube":
         """Commit one scene: chunks to new keys, then one write of the root document.
 
-        Appending the same pixels under the same id again changes nothing. Other pixels under
-        the same id raise Conflict unless `replace`, which takes a new slot and supersedes the
-        old one. Raises InvalidInput for pixels that do not fit the cube. `scheduler` and
-        `progress` are those of `write_scene`.
+        Appending the same pixels under the same id again changes nothing, whatever else is said
+        of the scene: with `replace` that is committed, in the same slot. Other pixels or another
+        time under the same id raise Conflict unless `replace`, which takes a new slot and
+        supersedes the old one. Raises InvalidInput for pixels that do not fit the cube.
+        `scheduler` and `progress` are those of `write_scene`.
 
         Pixels in memory are written under the writer's lock. Those of any other source may take
         long: they go to a slot that was claimed for them, and the lock is held to commit only.
@@ -202,14 +201,14 @@ class Cube:
             root = self._repaired(locked=quick)
             if scene.scene_id in root.commit.scenes:
                 digest = write_scene(writer, pixels, scheduler=scheduler)
-                if _is_committed(root, scene.scene_id, digest, replace=replace):
-                    return self.at(root)
+                if _is_committed(root, scene, digest, replace=replace):
+                    return self.at(self._restated(root, scene, locked=quick) if replace else root)
             writer = dataclasses.replace(writer, slot=self._free_slot(root, quick=quick))
             digest = write_scene(writer, pixels, scheduler=scheduler, progress=progress)
             slot = Slot(writer.slot or 0, scene.stamp, digest, dict(scene.properties))
 
             def commit(current: Root) -> Root:
-                if _is_committed(current, scene.scene_id, digest, replace=replace):
+                if _is_committed(current, scene, digest, replace=replace):
                     return current
                 return current.changed(current.commit.with_scene(scene.scene_id, slot))
 
@@ -222,6 +221,18 @@ class Cube:
             root = Root.load(self.storage)
             root.sync_children(self.storage)
         return root
+
+    def _restated(self, root: Root, scene: Scene, *, locked: bool) -> Root:
+        """The root after what is said of a committed scene was replaced, if that is other."""
+        said = plain_properties(scene)
+        if root.commit.scenes[scene.scene_id].properties == said:
+            return root
+
+        def restate(current: Root) -> Root:
+            return current.changed(current.commit.with_properties(scene.scene_id, said))
+
+        with nullcontext() if locked else self.storage.exclusive():
+            return amend(self.storage, restate)
 
     def slot_writer(self, slot: int | None, scene: Scene) -> SlotWriter:
         """What writes a scene's chunks to a slot; nothing of it is committed."""
@@ -255,33 +266,20 @@ def scene_times(scenes: Sequence[CommittedScene]) -> NDArray[np.datetime64]:
     return np.array([one.scene.stamp.rstrip("Z") for one in scenes], "datetime64[ns]")
 
 
-def _is_committed(root: Root, scene_id: str, digest: str, *, replace: bool) -> bool:
-    """Whether just these pixels are there; raises Conflict for others under the same id."""
-    known = root.commit.scenes.get(scene_id)
-    if known and known.sha256 != digest and not replace:
-        raise Conflict(f"scene {scene_id} is committed with other pixels; replace it explicitly")
-    return known is not None and known.sha256 == digest
+def plain_properties(scene: Scene) -> dict[str, Any]:
+    """What is said of a scene as it comes back from the root document."""
+    found: dict[str, Any] = json.loads(json.dumps(dict(scene.properties)))
+    return found
 
 
-def grids_of(attributes: Mapping[str, Any]) -> tuple[Grid, ...]:
-    """Grids of a multiscales group, finest first."""
-    crs = attributes.get("proj:code") or attributes["proj:wkt2"]
-    return tuple(
-        Grid(crs, Affine(*entry["spatial:transform"]), tuple(entry["spatial:shape"]))
-        for entry in attributes["multiscales"]["layout"]
-    )
-
-
-def coordinate_chunks(path: str, document: Document, nodes: Mapping[str, Document]) -> Chunks:
-    """Chunks of `y`, `x` and `spatial_ref`, which depend on the grid alone."""
-    parent, _, name = path.rpartition("/")
-    if name not in {"y", "x", "spatial_ref"}:
-        return
-    if name == "spatial_ref":
-        yield chunk_key(path, ()), encode(np.zeros((), np.int64), document)
-        return
-    group, _, level = parent.rpartition("/")
-    for grid in grids_of(nodes[group]["attributes"]):
-        if level_name(grid.gsd_m) == level:
-            values = grid.centres()[0 if name == "y" else 1]
-            yield chunk_key(path, (0,)), encode(values, document)
+def _is_committed(root: Root, scene: Scene, digest: str, *, replace: bool) -> bool:
+    """Whether just these pixels of this time are there; raises Conflict for others under the id."""
+    known = root.commit.scenes.get(scene.scene_id)
+    if known is None:
+        return False
+    other = "pixels" if known.sha256 != digest else "time" if known.datetime != scene.stamp else ""
+    if other and not replace:
+        raise Conflict(
+            f"scene {scene.scene_id} is committed with other {other}; replace it explicitly"
+        )
+    return not other

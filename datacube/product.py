@@ -13,13 +13,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from datacube.cube import Cube, grids_of, scene_times
+from datacube.cube import Cube, scene_times
 from datacube.errors import InvalidInput, NotFound
 from datacube.grid import Grid
 from datacube.store.arrays import lazy_dataset
 from datacube.store.chunks import chunk_key, digest, encode
 from datacube.store.commit import Root, amend
 from datacube.store.conventions import Document, level_name
+from datacube.store.coordinates import grids_of
 from datacube.store.layout import BLOCK_PX, ProductSpec, overview_with, product_nodes
 from datacube.store.pyramid import dn_levels, flag_levels
 from datacube.window import Window

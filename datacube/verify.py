@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datacube.cube import CommittedScene, Cube, coordinate_chunks
+from datacube.cube import CommittedScene, Cube
 from datacube.errors import Damaged
 from datacube.product import Block, Product
 from datacube.store.appending import ChunkDigest, chunk_digest, content_digest
 from datacube.store.chunks import chunk_key, decode, digest, read_bytes, read_chunk
 from datacube.store.commit import ROOT_KEY, CommitRecord, Root
 from datacube.store.conventions import Document
+from datacube.store.coordinates import coordinate_chunks
 from datacube.store.layout import BLOCK_PX
 from datacube.store.pyramid import halved_classes, halved_dn
 from datacube.store.reading import ChunkReader

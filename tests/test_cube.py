@@ -20,6 +20,7 @@ from datacube.store import storage
 from datacube.store.appending import write_scene
 from datacube.store.conventions import CONVENTIONS
 from datacube.store.pyramid import halved_classes, halved_dn
+from datacube.verify import verify
 from tests.scenes import BANDS, SHAPE, new_cube, pixels, scene, small_grid
 
 
@@ -100,6 +101,35 @@ def test_other_pixels_under_one_id_are_refused_unless_they_replace(tmp_path: Pat
     np.testing.assert_array_equal(replaced.window_dn(slot, BANDS, window), pixels(55).dn)
     old = cube.scene_at(scene(5).datetime).slot
     np.testing.assert_array_equal(cube.window_dn(old, BANDS, window), pixels(5).dn)
+
+
+def test_what_is_said_of_a_scene_is_replaced_on_demand_and_its_pixels_stay(tmp_path: Path) -> None:
+    cube = new_cube(tmp_path).append(scene(5), pixels(5))
+    chunks = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("c/*/*") if path.is_file()}
+    other = replace(scene(5), properties={"eo:cloud_cover": 7.0, "box": (1, 2)})
+    kept = cube.append(other, pixels(5))
+    assert kept.generation == cube.generation
+    assert kept.scenes[0].scene.cloud_cover == 7.5
+    said = cube.append(other, pixels(5), replace=True)
+    assert said.generation == cube.generation + 1
+    assert said.scenes[0].scene.properties == {"eo:cloud_cover": 7.0, "box": [1, 2]}
+    assert said.scenes[0].slot == 0
+    assert verify(said).is_sound
+    assert chunks == {
+        path: path.stat().st_mtime_ns for path in tmp_path.rglob("c/*/*") if path.is_file()
+    }
+    assert said.append(other, pixels(5), replace=True).generation == said.generation
+
+
+def test_another_time_under_one_id_is_other_content(tmp_path: Path) -> None:
+    cube = new_cube(tmp_path).append(scene(5), pixels(5))
+    later = replace(scene(5), datetime=scene(6).datetime)
+    with pytest.raises(Conflict, match="other time"):
+        cube.append(later, pixels(5))
+    moved = cube.append(later, pixels(5), replace=True)
+    assert [one.scene.stamp for one in moved.scenes] == [scene(6).stamp]
+    assert moved.scenes[0].slot == 1
+    assert verify(moved).is_sound
 
 
 def test_a_reader_stays_on_its_generation(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from datacube import Catalog, Cube, Grid, Window, open_storage
+from datacube import Catalog, Cube, Grid, ScenePixels, Window, open_storage
 from datacube.commands.options import parse_bands, parse_bbox
 from datacube.errors import Conflict, InvalidInput
 from datacube.ingest.carry_out import IngestPlan, Progress, Summary, Target, carry_out, plan_ingest
@@ -117,6 +117,24 @@ def test_other_content_under_one_id_is_refused_unless_it_replaces(tmp_path: Path
     cube, summary = taken(tmp_path / "out", tmp_path / "in", target=replace(TARGET, replace=True))
     assert (len(cube.scenes), len(summary.taken), cube.generation) == (1, 1, 2)
     np.testing.assert_array_equal(dn_of(cube, "field_20240603T101559"), numbers(33) + 1000)
+
+
+def test_other_metadata_of_the_same_pixels_is_told_and_replaced_on_demand(tmp_path: Path) -> None:
+    write_scene(tmp_path / "in", 3)
+    cube, _ = taken(tmp_path / "out", tmp_path / "in")
+    one = cube.scenes[0].scene
+    older = {**one.properties, "eo:cloud_cover": 50.0, "note": "as it was said before"}
+    window = Window(0, 0, *SHAPE)
+    pixels = ScenePixels(cube.window_dn(0, BANDS, window), cube.window_scl(0, window))
+    cube = cube.append(replace(one, properties=older), pixels, replace=True)
+    _, summary = taken(tmp_path / "out", tmp_path / "in")
+    assert summary.generation == cube.generation
+    assert summary.differing == {one.scene_id: ("eo:cloud_cover", "note")}
+    assert summary.document()["other_metadata"] == {one.scene_id: ["eo:cloud_cover", "note"]}
+    cube, summary = taken(tmp_path / "out", tmp_path / "in", target=replace(TARGET, replace=True))
+    assert (summary.restated, summary.taken) == ((one.scene_id,), ())
+    assert cube.scenes[0].scene.properties == one.properties
+    np.testing.assert_array_equal(dn_of(cube, one.scene_id), numbers(3) + 1000)
 
 
 def test_a_damaged_file_is_refused_and_the_others_go_in(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
         typer.echo(json.dumps(summary.document(), indent=2))
     else:
         _print_summary(summary)
-    if not (summary.taken or summary.unchanged):
+    if not (summary.taken or summary.unchanged or summary.restated):
         first = summary.refusals[0]
         raise InvalidInput(f"no scene was taken in; {first.name} refused: {first.reason}")
 
@@ -151,7 +151,11 @@ def _print_summary(summary: Summary) -> None:
     console = Console()
     console.print(table)
     for name in summary.unchanged:
-        console.print(f"already there: {name}")
+        others = ", ".join(summary.differing.get(name, ()))
+        what = f" (other {others}: kept as committed; --replace takes them over)" if others else ""
+        console.print(f"already there: {name}{what}", markup=False)
+    for name in summary.restated:
+        console.print(f"metadata replaced: {name}", markup=False)
     for refusal in summary.refusals:
         console.print(f"refused: {refusal.name}: {refusal.reason}", markup=False)
     rate = summary.pixel_bytes / 1e6 / max(summary.seconds, 1e-9)

@@ -8,17 +8,18 @@ that is there already changes nothing.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from datacube.bands import CLASSES
 from datacube.catalog import Catalog
-from datacube.cube import CommittedScene, Cube
+from datacube.cube import CommittedScene, Cube, plain_properties
 from datacube.errors import Conflict, InvalidInput, SrcubeError
 from datacube.ingest.plan import IngestPlan, Target, plan_ingest, plan_scenes
 from datacube.ingest.shifts import Shift, measure_shift
+from datacube.ingest.summary import Progress, Summary
 from datacube.masks import (
     DETECTOR_BANDS,
     MaskSummary,
@@ -32,55 +33,13 @@ from datacube.sources.pixels import ArrayBand
 from datacube.sources.plan import PlannedScene, Refusal
 from datacube.sources.refusals import AssetUnreadable
 from datacube.stac.errors import Unreachable
+from datacube.store.commit import CommitRecord
 from datacube.store.layout import CubeSpec
 from datacube.window import Window
 
 __all__ = ["IngestPlan", "Progress", "Summary", "Target", "carry_out", "plan_ingest", "plan_scenes"]
 
 REFERENCE_CLEAR_PERCENT = 50.0  # a scene less clear is no reference for shifts
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What an ingest did."""
-
-    cube_id: str
-    generation: int
-    taken: tuple[Scene, ...]
-    unchanged: tuple[str, ...]
-    refusals: tuple[Refusal, ...]
-    pixel_bytes: int
-    seconds: float
-
-    def document(self) -> dict[str, Any]:
-        """The summary as JSON holds it."""
-        return {
-            "cube": self.cube_id,
-            "generation": self.generation,
-            "taken": [
-                {"id": one.scene_id, "datetime": one.stamp, **one.properties} for one in self.taken
-            ],
-            "already_there": list(self.unchanged),
-            "refused": [vars(refusal) for refusal in self.refusals],
-            "bytes": self.pixel_bytes,
-            "seconds": round(self.seconds, 2),
-        }
-
-
-@dataclass
-class Progress:
-    """How far an ingest is, in bytes of pixels read; `report` is told after every step."""
-
-    total: int
-    report: Callable[["Progress"], None] = field(default=lambda _progress: None)
-    done: int = 0
-    label: str = ""
-
-    def advance(self, count: int, label: str | None = None) -> None:
-        """Count bytes, and say what is being read."""
-        self.done += count
-        self.label = self.label if label is None else label
-        self.report(self)
 
 
 def carry_out(
@@ -105,6 +64,8 @@ def carry_out(
         (*plan.refusals, *run.refusals),
         run.progress.done,
         time.monotonic() - begun,
+        run.differing,
+        tuple(run.restated),
     )
 
 
@@ -118,6 +79,8 @@ class _Run:
         self.reference = reference_scene(cube)
         self.taken: list[Scene] = []
         self.unchanged: list[str] = []
+        self.differing: dict[str, tuple[str, ...]] = {}
+        self.restated: list[str] = []
         self.refusals: list[Refusal] = []
 
     def looked_at(self) -> list[tuple[PlannedScene, MaskSummary]]:
@@ -148,7 +111,7 @@ class _Run:
             counting = _Counting(reader, self.progress)
             try:
                 scene = self._described(planned, summary, reader)
-                before = self.cube.generation
+                before = self.cube.root.commit
                 target = self.plan.target
                 self.cube = self.cube.append(
                     scene, counting, replace=target.replace, scheduler=target.scheduler
@@ -156,12 +119,24 @@ class _Run:
             except (InvalidInput, Conflict, Unreachable) as error:
                 self._refuse(planned, error)
                 return
-        if self.cube.generation == before:
-            self.unchanged.append(scene.scene_id)
-        else:
-            self.taken.append(scene)
+        self._note(scene, before)
         if self.reference is None:
             self.reference = reference_scene(self.cube)
+
+    def _note(self, scene: Scene, before: CommitRecord) -> None:
+        """Say what became of a scene that was not refused."""
+        old, new = (record.scenes.get(scene.scene_id) for record in (before, self.cube.root.commit))
+        if old is None or new is None or old.slot != new.slot:
+            self.taken.append(scene)
+        elif old.properties != new.properties:
+            self.restated.append(scene.scene_id)
+        else:
+            self.unchanged.append(scene.scene_id)
+            said = plain_properties(scene)
+            keys = sorted({*old.properties, *said})
+            differing = tuple(key for key in keys if old.properties.get(key) != said.get(key))
+            if differing:
+                self.differing[scene.scene_id] = differing
 
     def _described(self, planned: PlannedScene, summary: MaskSummary, reader: Reader) -> Scene:
         resampling = {name: how for name, how in reader.methods.items() if how != "none"}

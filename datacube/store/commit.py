@@ -100,6 +100,17 @@ class CommitRecord:
             ended={**self.ended, **({str(old.slot): time.time()} if old else {})},
         )
 
+    def with_properties(self, scene_id: str, properties: Mapping[str, Any]) -> Self:
+        """The record after something else is said of a scene, whose pixels stay where they are.
+
+        Raises Conflict if the scene is not there any more.
+        """
+        known = self.scenes.get(scene_id)
+        if known is None:
+            raise Conflict(f"scene {scene_id} is not committed any more; retry")
+        scenes = {**self.scenes, scene_id: replace(known, properties=dict(properties))}
+        return replace(self, generation=self.generation + 1, scenes=scenes)
+
 
 @dataclass(frozen=True)
 class Root:
