@@ -21,7 +21,9 @@ from sr_engine.bicubic import bicubic
 from sr_engine.blocks import predict_window
 from sr_engine.explain.attribution import Quadrature, attribute, local_attribution
 from sr_engine.explain.bands import pixel_origin
+from sr_engine.explain.bench import explain_figures
 from sr_engine.explain.case import Case, open_case, window_around
+from sr_engine.explain.companion import saliency_companion
 from sr_engine.explain.diffusion import band_shares, diffusion_index, distance_shares, gini
 from sr_engine.explain.influence import influence_at, is_linear
 from sr_engine.explain.objective import SMOOTH, Detail
@@ -30,8 +32,10 @@ from sr_engine.explain.paths import BlurPath, StraightPath
 from sr_engine.explain.report import explain_image
 from sr_engine.explain.saliency import View, diffusion_layer, sensitivity
 from sr_engine.explain.sanity import cascade, randomised, similarity
+from sr_engine.fusion.model import FusionModel
 from sr_engine.gaps import filled
-from sr_engine.model import DifferentiableModel, PatchModel, Reflectance
+from sr_engine.model import DifferentiableModel, PatchModel, Prediction, Reflectance
+from sr_engine.scenes.companions import MadeBlock
 from sr_engine.scenes.source import CubeScene
 from sr_engine.threads import use_one_thread
 from sr_engine.wiener import wiener
@@ -282,6 +286,41 @@ def test_one_gradient_ranks_cells_as_the_whole_path_does() -> None:
         diffusion_layer(module, view, cell_px=8, probe_px=8, nodes=nodes) for nodes in (1, 8)
     )
     assert spearmanr(quick.ravel(), full.ravel()).statistic > 0.85
+
+
+def test_the_layer_beside_a_scene_is_the_same_however_it_is_cut() -> None:
+    model = NetModel(trained_net())
+    companion = saliency_companion(model)
+    image = landscape_pair()[0].copy()
+    image[:, 33:50, 66:90] = np.nan
+    source = ArrayImagery(image)
+
+    def told(window: Window) -> Reflectance:
+        measured = source.read(BANDS, window, companion.halo_px)
+        nothing = Prediction(np.zeros((0, 0, 0), np.float32), {})
+        block = MadeBlock(BANDS, 2, companion.halo_px, measured, nothing)
+        return companion.tell(block)["saliency"]
+
+    whole = told(Window(0, 0, 96, 112))
+    assert whole.shape == (192, 224)
+    np.testing.assert_array_equal(
+        np.isnan(whole), np.isnan(image).all(axis=0).repeat(2, axis=0).repeat(2, axis=1)
+    )
+    known = whole[~np.isnan(whole)]
+    assert 0 < known.min() < known.max() < 100
+    np.testing.assert_allclose(told(Window(32, 64, 64, 48)), whole[64:, 128:], atol=1e-3)
+    with pytest.raises(InvalidInput, match="no gradients"):
+        saliency_companion(WithoutGradients(model))
+    with pytest.raises(InvalidInput, match="several dates"):
+        saliency_companion(FusionModel(2))
+
+
+@pytest.mark.long
+def test_the_figures_are_told_by_their_names() -> None:
+    figures = explain_figures(NetModel(trained_net()))
+    assert figures["lam_completeness_error"] < 0.01
+    assert figures["lam_core_s"] > 0
+    assert figures["saliency_view_core_s"] > 0
 
 
 def test_sensitivity_is_the_slope_of_detail_by_each_pixel() -> None:

@@ -17,6 +17,7 @@ Picture = NDArray[np.uint8]  # (y, x, 3)
 PANEL_PX = 320
 MARGIN_PX = 12
 LINE_PX = 18
+GAMMA = 0.7
 RAMP = cv2.COLORMAP_INFERNO
 PAPER, INK, FAINT = (255, 255, 255), (30, 34, 38), (110, 116, 122)
 
@@ -24,14 +25,14 @@ PAPER, INK, FAINT = (255, 255, 255), (30, 34, 38), (110, 116, 122)
 def rgb(image: Reflectance, bands: Sequence[str], like: Reflectance) -> Picture:
     """True colour where the bands have it, else the first band in grey.
 
-    Stretched from 2 to 98 % of `like`, so that several pictures can share one stretch.
+    Stretched alike in all three from 1 to 96 % of `like`, so that several pictures can share one
+    stretch and colours stay what they are; brightened for the dark greens of summer.
     """
     names = [band.common_name for band in find_bands(bands)]
     true = {"red", "green", "blue"} <= set(names)
     places = [names.index(name) for name in ("red", "green", "blue")] if true else [0, 0, 0]
-    low, high = np.nanpercentile(like[places], (2, 98), axis=(1, 2))
-    span = np.maximum(high - low, 1e-6)[:, None, None]
-    level = np.clip((image[places] - low[:, None, None]) / span, 0, 1)
+    low, high = np.nanpercentile(like[places], (1, 96))
+    level = np.clip((image[places] - low) / max(float(high - low), 1e-6), 0, 1) ** GAMMA
     return np.ascontiguousarray((np.nan_to_num(level) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 

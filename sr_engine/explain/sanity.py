@@ -5,7 +5,10 @@ Layers lose their weights from the output backwards, one after the other (cascad
 is left. The measure is the correlation of signed contributions with those of the whole model.
 Magnitudes will not do: where the image has contrast is where any model's are large, and their
 rank correlation stays at 0.9 whatever becomes of the weights. For the same reason a model that
-adds to a fixed interpolation is judged by what its map has beyond the interpolation's.
+adds to a fixed interpolation is judged by what its map has beyond the interpolation's. Measured
+with all weights random, two windows: the default model's map keeps 0.84 to 0.92 (the deconvolution
+beneath it alone has 0.96), and beyond the deconvolution's -0.04 to 0.23; a net that learnt all of
+its answer -0.1 to 0.4, and 0.95 with itself trained anew.
 """
 
 import copy

@@ -17,6 +17,7 @@ from sr_engine.model import Model, Prediction, Reflectance
 COMPANIONS = {
     "interval": "sr_engine.trust.companion:interval_companion",
     "audit": "sr_engine.audit.companion:audit_companion",
+    "saliency": "sr_engine.explain.companion:saliency_companion",
 }
 
 

@@ -89,8 +89,10 @@ export class Why {
       parts.push(element("p", {className: "index"}, fill(strings.why_index, {index})),
                  element("p", {className: "small"}, strings.why_index_meaning));
     }
+    const labels = {dates: (stamp) => stamp.slice(0, 10),
+                    distance_px: (far) => (far === "0" ? strings.why_inside : far)};
     for (const [kind, shares] of Object.entries(found.shares)) {
-      parts.push(bars(strings[`why_shares_${kind}`] ?? kind, shares, kind));
+      parts.push(bars(strings[`why_shares_${kind}`] ?? kind, shares, kind, labels[kind]));
     }
     const error = (100 * found.completeness_error).toFixed(2);
     parts.push(element("p", {className: "small"}, fill(strings.why_complete, {error})));
@@ -136,7 +138,8 @@ function pictures({pictures: sources, inner, seen, window}, strings) {
     const frame = element("div", {className: "frame"});
     frame.append(element("img", {src: sources[name], alt: strings[`why_${name}`]}));
     if (seen && OUTLINED.includes(name)) frame.append(outline(inner, seen));
-    figure.append(frame, element("figcaption", {}, strings[`why_${name}`]));
+    const caption = name === "input" && !seen ? strings.why_input_date : strings[`why_${name}`];
+    figure.append(frame, element("figcaption", {}, caption));
     row.append(figure);
   }
   row.style.setProperty("--ratio", String(window.width / window.height));
@@ -152,7 +155,7 @@ function outline(inner, seen) {
   return box;
 }
 
-function bars(title, shares, kind) {
+function bars(title, shares, kind, label = (name) => name) {
   const box = element("dl", {className: `bars ${kind}`});
   box.append(element("dt", {className: "head"}, title));
   for (const [name, part] of Object.entries(shares)) {
@@ -162,7 +165,7 @@ function bars(title, shares, kind) {
     bar.append(filled);
     const value = element("dd");
     value.append(bar, `${Math.round(100 * part)} %`);
-    box.append(element("dt", {}, kind === "dates" ? name.slice(0, 10) : name), value);
+    box.append(element("dt", {}, label(name)), value);
   }
   return box;
 }
