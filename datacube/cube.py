@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -88,7 +89,7 @@ class Cube:
             if not name.startswith(("proj:", "spatial:", "multiscales", "zarr_conventions"))
         }
 
-    @property
+    @cached_property
     def levels(self) -> tuple[Grid, ...]:
         """Grids of the measurement, finest first."""
         attributes = self.root.nodes[MEASUREMENT]["attributes"]
@@ -99,7 +100,7 @@ class Cube:
         """The grid of the measured pixels."""
         return self.levels[0]
 
-    @property
+    @cached_property
     def bands(self) -> tuple[Band, ...]:
         """The bands, in the order of the band axis."""
         return find_bands(self._level_document(self.grid, "reflectance")["attributes"]["bands"])
@@ -109,7 +110,7 @@ class Cube:
         """Whether scenes come with a scene classification."""
         return f"{MEASUREMENT}/{level_name(self.grid.gsd_m)}/scl" in self.root.nodes
 
-    @property
+    @cached_property
     def scenes(self) -> tuple[CommittedScene, ...]:
         """Scenes that are not superseded, by time, then by id."""
         found = [

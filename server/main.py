@@ -67,12 +67,24 @@ def _fusion_figures(_data: Path | None) -> Figures:
     return fusion_figures()
 
 
+def _tiles_figures(data: Path | None) -> Figures:
+    from server.tiles_bench import tiles_figures  # noqa: PLC0415
+
+    return tiles_figures(data)
+
+
 datacube.commands.cubes.register(app)
 datacube.commands.store.register(app)
 server.cli.register(app, make_app)
 sr_engine.cli.register(app)
 server.cli.register_bench(
-    app, {"demo": _demo_figures, "fusion": _fusion_figures, "ingest": _ingest_figures}
+    app,
+    {
+        "demo": _demo_figures,
+        "fusion": _fusion_figures,
+        "ingest": _ingest_figures,
+        "tiles": _tiles_figures,
+    },
 )
 
 

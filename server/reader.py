@@ -8,7 +8,7 @@ import math
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from datacube.store.layout import BLOCK_PX
 CONTROL_POINTS = 17  # per side: the interpolated place is off by less than 0.02 px at any zoom
 MARGIN_PX = 2  # around the window, so that interpolation at its rim has neighbours
 MAX_BLOCK_STEP = 4.0  # a frame pixel may span this many measured pixels of a sparse product
+
+LOOKS = 96  # kept: 0.8 MB each for tiles of 256 pixels
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Resampling = Literal["nearest", "bilinear"]
 _local = threading.local()
@@ -83,12 +86,17 @@ class _Places:
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """Where a frame's pixels lie on the level that suits it, and the window to read there."""
+    """Where a frame's pixels lie on the level that suits it, and the window to read there.
 
-    places: _Places
+    `smooth` and `nearest` are OpenCV's fixed-point maps into the window; `inside` says which
+    frame pixels lie on the raster, None if all do.
+    """
+
     level: int
     window: Window
-    shape: tuple[int, int]
+    smooth: tuple[NDArray[Any], NDArray[Any]]
+    nearest: tuple[NDArray[Any], NDArray[Any]]
+    inside: NDArray[np.bool_] | None
 
 
 def read_scene(
@@ -160,17 +168,25 @@ def assembled(
     return dn, complete
 
 
+@lru_cache(maxsize=LOOKS)
 def _look(frame: Frame, levels: tuple[Grid, ...], *, furthest: float = math.inf) -> _Look | None:
-    """Where to look for a frame: None if it lies outside, or is further out than `furthest`."""
+    """Where to look for a frame: None if it lies outside, or is further out than `furthest`.
+
+    Kept, because it is the same for every date, layer and style of a map tile.
+    """
     places = _places(frame, levels[0])
     if places.step > furthest:
         return None
     level = _level(places.step, len(levels))
     places, shape = places.on_level(level), levels[level].shape
-    window = places.window(shape)
-    if not (window.height and window.width) or not places.inside(shape).any():
+    window, inside = places.window(shape), places.inside(shape)
+    if not (window.height and window.width) or not inside.any():
         return None
-    return _Look(places, level, window, shape)
+    cols = places.cols - np.float32(window.col + 0.5)
+    rows = places.rows - np.float32(window.row + 0.5)
+    smooth = cv2.convertMaps(cols, rows, cv2.CV_16SC2)
+    nearest = cv2.convertMaps(cols, rows, cv2.CV_16SC2, nninterpolation=True)
+    return _Look(level, window, smooth, nearest, None if inside.all() else inside)
 
 
 def _level(step: float, count: int) -> int:
@@ -213,17 +229,16 @@ def _transformer(source: str, target: str) -> Transformer:
 
 def _resampled(dn: NDArray[np.uint16], look: _Look, resampling: Resampling) -> Pixels:
     """Numbers at the frame's pixel centres; no data never mixes into its neighbours."""
-    cols = look.places.cols - np.float32(look.window.col + 0.5)
-    rows = look.places.rows - np.float32(look.window.row + 0.5)
-    image = np.ascontiguousarray(np.moveaxis(dn, 0, -1))
-    empty = (image == 0).all(axis=-1)
-    valid = look.places.inside(look.shape)
-    if empty.any():
-        kept = cv2.remap(
-            (~empty).view(np.uint8), cols, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-        )
-        valid &= kept.astype(bool)
-        image = np.where(image == 0, cv2.dilate(image, np.ones((3, 3))).reshape(image.shape), image)
-    method = cv2.INTER_NEAREST if resampling == "nearest" else cv2.INTER_LINEAR
-    drawn = cv2.remap(image, cols, rows, method, borderMode=cv2.BORDER_REPLICATE)
-    return Pixels(np.asarray(drawn, np.uint16).reshape(*cols.shape, -1), valid)
+    nearest = resampling == "nearest"
+    method = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    maps = look.nearest if nearest else look.smooth
+    shape = look.smooth[0].shape[:2]
+    valid = np.ones(shape, np.bool_) if look.inside is None else look.inside
+    if not dn.all():
+        here = np.asarray(dn.any(axis=0), np.uint8)
+        kept = cv2.remap(here, *look.nearest, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        valid = valid & kept.astype(np.bool_)
+        dn = np.stack([np.where(one == 0, cv2.dilate(one, _NEIGHBOURS), one) for one in dn])
+    drawn = [cv2.remap(one, *maps, method, borderMode=cv2.BORDER_REPLICATE) for one in dn]
+    image = drawn[0][..., np.newaxis] if len(drawn) == 1 else cv2.merge(drawn)
+    return Pixels(np.asarray(image, np.uint16), valid)

@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -57,17 +58,29 @@ class Stretch:
 
 def rgba(pixels: Pixels, stretch: Stretch) -> NDArray[np.uint8]:
     """An image (y, x, 4): three bands as they are, one as grey or by its colour map."""
+    image = rgb(pixels, stretch)
+    alpha = pixels.valid.astype(np.uint8) * np.uint8(255)
+    if image.shape[-1] == 4:  # a colour map brings its own opacity
+        image[..., 3][~pixels.valid] = 0
+        return image
+    return np.asarray(cv2.merge([*cv2.split(image), alpha]), np.uint8)
+
+
+def rgb(pixels: Pixels, stretch: Stretch) -> NDArray[np.uint8]:
+    """The colours alone, (y, x, 3), or (y, x, 4) where a colour map has opacity in it."""
     table = _table(stretch)
-    count = pixels.dn.shape[-1]
     if stretch.colormap is not None:
-        image = table[pixels.dn[..., 0]]
-    else:
-        image = np.empty((*pixels.valid.shape, 4), np.uint8)
-        for channel in range(3):
-            image[..., channel] = table[pixels.dn[..., channel if count >= 3 else 0]]
-        image[..., 3] = 255
-    image[..., 3][~pixels.valid] = 0
-    return image
+        return np.take(table, pixels.dn[..., 0], axis=0)
+    image = np.take(table, pixels.dn)
+    if image.shape[-1] == 3:
+        return image
+    return np.asarray(cv2.merge([image[..., 0]] * 3), np.uint8)
+
+
+def picture(pixels: Pixels, stretch: Stretch) -> NDArray[np.uint8]:
+    """What to encode: without an alpha channel where every pixel is valid."""
+    whole = bool(pixels.valid.all())
+    return rgb(pixels, stretch) if whole else rgba(pixels, stretch)
 
 
 def class_rgba(pixels: Pixels) -> NDArray[np.uint8]:
@@ -85,13 +98,12 @@ def flag_rgba(pixels: Pixels) -> NDArray[np.uint8]:
 
 
 def encode(image: NDArray[np.uint8], image_format: str) -> bytes:
-    """Encode RGBA as `webp` (lossy, its fastest method), `png`, or `jpeg` (without alpha)."""
+    """Encode RGB(A) as `webp` (lossy, its fastest method), `png`, or `jpeg` (without alpha)."""
     out = io.BytesIO()
-    opaque = bool((image[..., 3] == 255).all())
-    if opaque or image_format == "jpeg":
-        picture = Image.fromarray(np.ascontiguousarray(image[..., :3]))
-    else:
-        picture = Image.fromarray(image)
+    alpha = image.shape[-1] == 4
+    if alpha and (image_format == "jpeg" or bool((image[..., 3] == 255).all())):
+        image = np.ascontiguousarray(image[..., :3])
+    picture = Image.fromarray(image)
     if image_format == "webp":
         picture.save(out, "WEBP", method=0, quality=WEBP_QUALITY)
     elif image_format == "png":

@@ -25,7 +25,7 @@ from datacube.scene import parse_rfc3339
 from server.layers import TRUE_COLOUR, View, find_layer, model_of
 from server.ogc.matrix_sets import crs_text, matrix_set
 from server.reader import Frame
-from server.render import class_rgba, encode, flag_rgba, rgba
+from server.render import class_rgba, encode, flag_rgba, picture
 from server.services import Services, services_of
 
 DRAWING_VERSION = 1  # part of every ETag; raised when the same pixels are drawn differently
@@ -179,7 +179,7 @@ def draw(view: View, query: TileQuery, frame: Frame) -> tuple[bytes, bool] | Non
     elif view.layer.flagged:
         image = flag_rgba(pixels)
     else:
-        image = rgba(pixels, view.stretch(query.stretch()))
+        image = picture(pixels, view.stretch(query.stretch()))
     return encode(image, query.format), pixels.complete
 
 
