@@ -11,31 +11,35 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from datacube.cube import Cube
 from datacube.errors import InvalidInput
 from datacube.product import BLOCKS_LOCK, Product
-from datacube.store.commit import Root, amend
+from datacube.store.commit import Root, amend, outdated
 from datacube.store.storage import PARTIAL, Entry
 
+INFERRED = "sr"  # the group of all that models made
 KEPT = {"time", "superseded"}  # plain readers index by them; a few bytes each
 
 
 @dataclass(frozen=True)
 class Vacuumed:
-    """What was removed: slots emptied, files and bytes."""
+    """What was removed: slots emptied, files and bytes, products of earlier generations."""
 
     slots: tuple[int, ...]
     files: int
     bytes: int
+    products: tuple[str, ...] = ()
 
 
 def vacuum(cube: Cube, *, older_than: timedelta, now: float | None = None) -> Vacuumed:
-    """Remove chunks of superseded and abandoned slots, and what crashed writers left.
+    """Remove chunks of superseded and abandoned slots, products that depend on all dates and
+    were made of fewer, and what crashed writers left.
 
-    A slot goes when it was superseded, and its newest chunk written, at least `older_than` ago:
-    choose longer than a reader stays on one generation and than an ingest takes. `now` is in
-    seconds since 1970. Raises InvalidInput for a negative age.
+    A slot or a product goes when it was superseded, and its newest chunk written, at least
+    `older_than` ago: choose longer than a reader stays on one generation and than an ingest or
+    a job takes. `now` is in seconds since 1970. Raises InvalidInput for a negative age.
     """
     if older_than < timedelta(0):
         raise InvalidInput(f"need an age of zero or more, got {older_than}")
@@ -46,23 +50,41 @@ def vacuum(cube: Cube, *, older_than: timedelta, now: float | None = None) -> Va
         entries = list(storage.entries())
         by_slot = _by_slot(root, entries)
         dead = _dead_slots(cube.at(root), by_slot, horizon)
-
-        def retire(current: Root) -> Root:
-            record = current.commit
-            ending = {slot for slot in dead if slot < record.slots} - record.live_slots
-            if ending <= set(record.retired):
-                return current
-            retired = tuple(sorted({*record.retired, *ending}))
-            ended = {key: at for key, at in record.ended.items() if int(key) not in ending}
-            return current.changed(dataclasses.replace(record, retired=retired, ended=ended))
-
-        root = amend(storage, retire)
+        outlived = _outlived(root, entries, horizon)
+        root = amend(storage, partial(_retired, slots=dead, products=outlived))
         doomed = [entry for slot in dead for entry in by_slot[slot]]
         doomed += _orphans(cube.at(root), by_slot, horizon)
-        doomed += [entry for entry in entries if _is_stray(entry, horizon)]
+        doomed += [entry for entry in entries if _is_stray(root, entry, horizon)]
+        doomed = list(dict.fromkeys(doomed))
         for entry in sorted(doomed, key=lambda one: "_blocks/" not in one.key):  # records first
             storage.remove(entry.key)
-    return Vacuumed(tuple(dead), len(doomed), sum(entry.size for entry in doomed))
+    size = sum(entry.size for entry in doomed)
+    return Vacuumed(tuple(dead), len(doomed), size, tuple(outlived))
+
+
+def _retired(root: Root, *, slots: list[int], products: list[str]) -> Root:
+    """The root after slots and products were given up; itself where there is nothing to give up."""
+    gone = set(products) & set(outdated(root.commit, root.nodes))
+    if gone:
+        root = root.without(gone)
+    record = root.commit
+    ending = {slot for slot in slots if slot < record.slots} - record.live_slots
+    if ending <= set(record.retired):
+        return root
+    retired = tuple(sorted({*record.retired, *ending}))
+    keys = {str(slot) for slot in ending}
+    ended = {key: at for key, at in record.ended.items() if key not in keys}
+    return root.changed(dataclasses.replace(record, retired=retired, ended=ended))
+
+
+def _outlived(root: Root, entries: list[Entry], horizon: float) -> list[str]:
+    """Products of earlier generations that nobody has added to, or that ended, since `horizon`."""
+    newest: dict[str, float] = {}
+    for path in outdated(root.commit, root.nodes):
+        within = (one.modified for one in entries if one.key.startswith(f"{path}/"))
+        newest[path] = max(within, default=0.0)
+    ended = root.commit.ended
+    return [path for path, at in newest.items() if max(at, ended.get(path, at)) <= horizon]
 
 
 def _by_slot(root: Root, entries: list[Entry]) -> dict[int, list[Entry]]:
@@ -116,5 +138,11 @@ def _orphans(cube: Cube, by_slot: dict[int, list[Entry]], horizon: float) -> lis
     ]
 
 
-def _is_stray(entry: Entry, horizon: float) -> bool:
-    return entry.key.endswith(PARTIAL) and entry.modified <= horizon
+def _is_stray(root: Root, entry: Entry, horizon: float) -> bool:
+    """Whether a file was never finished, or is of a product that no version describes."""
+    if entry.modified > horizon:
+        return False
+    node, chunk, _ = entry.key.rpartition("/c/")
+    node = node if chunk else entry.key.rpartition("/")[0]
+    undescribed = node.startswith(f"{INFERRED}/") and node not in root.nodes
+    return undescribed or entry.key.endswith(PARTIAL)

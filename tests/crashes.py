@@ -21,6 +21,7 @@ from tests.stores import (
     PRODUCT,
     Windows,
     open_tiny,
+    series_spec,
     tiny_block,
     tiny_cube,
     tiny_pixels,
@@ -112,6 +113,13 @@ def write_block(root: Path) -> None:
     product = Product.open(open_tiny(root), PRODUCT.path)
     slot = product.cube.scenes[0].slot
     product.write_block(slot, (1, 0), tiny_block(product, (1, 0), 5))
+
+
+def write_series_block(root: Path) -> None:
+    """One block of a product of all dates there are."""
+    cube = open_tiny(root)
+    product = Product.ensure(cube, series_spec(cube))
+    product.write_block(cube.scenes[0].slot, (0, 0), tiny_block(product, (0, 0), 7))
 
 
 def clean(root: Path) -> None:

@@ -30,6 +30,7 @@ from tests.scenes import small_grid
 SHAPE = (257, 41)  # just above 256: two levels, and three blocks
 BANDS = ("B04", "B08")
 PRODUCT = ProductSpec("sr/tiny-0", 2, ("B08",), {"inferred": True})
+SERIES = "sr/series-0"  # of a product that depends on all dates, before its generation
 CUBE_ID = "tiny"
 
 Seen = dict[str, str]
@@ -75,6 +76,12 @@ def tiny_pixels(seed: int, shape: tuple[int, int] = SHAPE) -> ScenePixels:
     dn = random.integers(1, 9000, (len(BANDS), *shape), dtype=np.uint16)
     dn[:, 10:31, 3:8] = 0  # no data
     return ScenePixels(dn, random.integers(0, 12, shape, dtype=np.uint8))
+
+
+def series_spec(cube: Cube) -> ProductSpec:
+    """A product of all dates that the cube has now."""
+    attributes = {"inferred": True, "generation": cube.generation}
+    return ProductSpec(f"{SERIES}-g{cube.generation}", 2, ("B08",), attributes)
 
 
 def tiny_block(product: Product, block: tuple[int, int], seed: int) -> np.ndarray:

@@ -33,6 +33,16 @@ WORKS: dict[str, tuple[tuple[Work, ...], Work]] = {
         ),
         crashes.clean,
     ),
+    "vacuum products": (
+        (
+            crashes.create,
+            crashes.append_first,
+            crashes.write_series_block,
+            crashes.append,
+            crashes.write_series_block,
+        ),
+        crashes.clean,
+    ),
 }
 
 

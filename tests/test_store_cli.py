@@ -33,7 +33,7 @@ def test_vacuum_removes_a_replaced_scene_and_nothing_that_is_reached(tmp_path: P
     assert "removed 0 files" in kept.stdout
     gone = srcube("vacuum", "field", "--older-than", "0s", "--data", str(tmp_path))
     assert gone.returncode == 0, gone.stderr
-    assert "of 1 ended slots" in gone.stdout
+    assert "of 1 ended slots and 0 outdated products" in gone.stdout
     assert not (tmp_path / "field.zarr/measurement/r10m/reflectance/c/0/0/0/0").exists()
     assert srcube("verify", "field", "--data", str(tmp_path)).returncode == 0
 

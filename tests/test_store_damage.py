@@ -18,7 +18,7 @@ from datacube.verify import verify
 from tests import crashes
 from tests.crashes import LATER_S
 from tests.scenes import scene
-from tests.stores import PRODUCT, SHAPE, Seen, open_tiny, seen, tiny_pixels
+from tests.stores import PRODUCT, SERIES, SHAPE, Seen, open_tiny, seen, tiny_block, tiny_pixels
 
 NOW = timedelta(0)
 
@@ -172,6 +172,59 @@ def test_vacuum_counts_from_when_a_scene_was_superseded(tmp_path: Path) -> None:
     assert vacuum(cube, older_than=timedelta(hours=1)).slots == ()
     in_two_hours = cube.root.commit.ended["0"] + 7200
     assert vacuum(cube, older_than=timedelta(hours=1), now=in_two_hours).slots == (0,)
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def with_series(root: Path) -> tuple[str, str]:
+    """Products of two generations of a cube with two dates: their paths."""
+    for work in (
+        crashes.create,
+        crashes.append_first,
+        crashes.write_series_block,
+        crashes.append,
+        crashes.write_series_block,
+    ):
+        work(root)
+    return f"{SERIES}-g1", f"{SERIES}-g2"
+
+
+def test_a_product_of_fewer_dates_goes_once_it_is_old(tmp_path: Path) -> None:
+    old, new = with_series(tmp_path)
+    cube = open_tiny(tmp_path)
+    assert set(cube.root.commit.products) == {old, new}
+    assert set(cube.root.commit.ended) == {old}
+    assert vacuum(cube, older_than=timedelta(hours=1)).products == ()
+    whole = {name: seen for name, seen in everything(tmp_path).items() if not name.startswith(old)}
+    later = cube.root.commit.ended[old] + 7200
+    done = vacuum(cube, older_than=timedelta(hours=1), now=later)
+    assert done.products == (old,)
+    assert done.files > 4
+    assert everything(tmp_path) == whole
+    after = open_tiny(tmp_path)
+    assert after.generation == cube.generation
+    assert (after.root.commit.products, dict(after.root.commit.ended)) == ((new,), {})
+    assets = [one["asset"] for one in after.root.attributes["multiscales"]["layout"]]
+    assert any(one.startswith(f"{new}/") for one in assets)
+    assert not any(one.startswith(f"{old}/") for one in assets)
+    assert files_below(tmp_path / "tiny.zarr" / old) == []
+    assert verify(after).is_sound
+    assert verify(after).lagging == []
+    assert vacuum(after, older_than=NOW, now=LATER_S * 10).files == 0
+
+
+def test_what_a_stale_job_added_to_a_product_that_is_gone_goes_too(tmp_path: Path) -> None:
+    old, _ = with_series(tmp_path)
+    stale = Product.open(open_tiny(tmp_path), old)
+    vacuum(stale.cube, older_than=NOW, now=LATER_S * 10)
+    stale.write_block(0, (1, 0), tiny_block(stale, (1, 0), 3))
+    folder = tmp_path / "tiny.zarr" / old
+    assert len(files_below(folder)) == 3  # chunks of two levels, and the block's record
+    assert vacuum(stale.cube, older_than=timedelta(hours=1)).files == 0
+    assert vacuum(stale.cube, older_than=NOW, now=LATER_S * 10).files == 3
+    assert files_below(folder) == []
 
 
 def test_what_crashed_writers_left_is_vacuumed(tmp_path: Path) -> None:

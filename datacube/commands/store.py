@@ -62,7 +62,7 @@ def vacuum(
     removed = vacuum_cube(_open(cube, data), older_than=parse_age(older_than))
     typer.echo(
         f"{cube}: removed {removed.files} files, {removed.bytes / 1e6:.1f} MB, "
-        f"of {len(removed.slots)} ended slots"
+        f"of {len(removed.slots)} ended slots and {len(removed.products)} outdated products"
     )
 
 

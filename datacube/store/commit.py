@@ -15,7 +15,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -52,7 +52,8 @@ class CommitRecord:
     `generation` counts changes of the measurement, `revision` every replacement of the root;
     `slots` is the length of the time axis, superseded and abandoned slots included; `retired`
     are slots that vacuum has emptied, or is about to: none may be committed any more.
-    `ended` says when a slot was superseded, in seconds since 1970, for vacuum to count from.
+    `ended` says when a slot was superseded, or a product that depends on all dates was by a new
+    one, in seconds since 1970, for vacuum to count from.
     `write_id` is new with every revision, so that no two versions of a root are alike.
     """
 
@@ -147,13 +148,29 @@ class Root:
         attributes: Document | None = None,
     ) -> Self:
         """The next version: time axes as long as `commit` says, revision one higher."""
-        commit = replace(commit, revision=self.commit.revision + 1, write_id=uuid.uuid4().hex)
-        grown = {
-            path: _with_slots(document, commit.slots)
-            for path, document in {**self.nodes, **(nodes or {})}.items()
-        }
+        nodes = {**self.nodes, **(nodes or {})}
+        grown = {path: _with_slots(document, commit.slots) for path, document in nodes.items()}
+        commit = replace(
+            commit,
+            revision=self.commit.revision + 1,
+            write_id=uuid.uuid4().hex,
+            ended={**{path: time.time() for path in outdated(commit, nodes)}, **commit.ended},
+        )
         attributes = {**self.attributes, **(attributes or {})}
         return replace(self, attributes=attributes, commit=commit, nodes=grown)
+
+    def without(self, products: Collection[str]) -> Self:
+        """The next version without some products, their groups and their levels in the overview."""
+        groups = tuple(f"{path}/" for path in products)
+        nodes = {key: one for key, one in self.nodes.items() if not f"{key}/".startswith(groups)}
+        record = self.commit
+        kept = tuple(path for path in record.products if path not in products)
+        ended = {key: at for key, at in record.ended.items() if key not in products}
+        scales = self.attributes["multiscales"]
+        layout = [one for one in scales["layout"] if not one["asset"].startswith(groups)]
+        attributes = {**self.attributes, "multiscales": {**scales, "layout": layout}}
+        bare = replace(self, nodes=nodes, attributes=attributes)
+        return bare.changed(replace(record, products=kept, ended=ended))
 
     def publish(self, storage: Storage) -> Self:
         """Commit: replace the root if it still is the version this one was made from.
@@ -222,6 +239,15 @@ def amend(storage: Storage, change: Callable[[Root], Root]) -> Root:
                 raise
             time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 (spreads writers, guards nothing)
     raise Conflict(f"{storage.address} is too busy: {ATTEMPTS} attempts to commit were overtaken")
+
+
+def outdated(commit: CommitRecord, nodes: Mapping[str, Document]) -> list[str]:
+    """Products that depend on all dates, and are of a generation before this one."""
+    return [
+        path
+        for path in commit.products
+        if nodes[path]["attributes"].get("generation", commit.generation) < commit.generation
+    ]
 
 
 def superseded_flags(commit: CommitRecord) -> Any:
