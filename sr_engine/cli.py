@@ -8,7 +8,11 @@ import typer
 from datacube.commands.options import DataOption
 from datacube.errors import InvalidInput
 from sr_engine import models_cli
+from sr_engine.audit import cli as audit_cli
+from sr_engine.default import cli as default_cli
 from sr_engine.explain import cli as explain_cli
+from sr_engine.l1b import cli as l1b_cli
+from sr_engine.l1b import training_cli as l1b_training_cli
 from sr_engine.scenes import cli as scenes_cli
 
 if TYPE_CHECKING:
@@ -28,12 +32,21 @@ SeedOption = Annotated[int, typer.Option(help="Seed of the simulated landscape."
 def register(app: typer.Typer) -> None:
     """Add this package's commands to `app`."""
     app.command()(fuse)
+    audit_cli.register(app)
     models_cli.register(app)
     scenes_cli.register(app)
     explain_cli.register(app)
+    l1b_cli.register(app)
+    train = typer.Typer(
+        help="Train a model: settings from a TOML file, stopped and resumed at will."
+    )
+    default_cli.register(train)
+    l1b_training_cli.register(train)
+    app.add_typer(train, name="train")
     experiments = typer.Typer(help="Experiments on simulated ground, where the error is known.")
     experiments.command("psf-sweep")(psf_sweep)
     experiments.command("limits")(limits)
+    l1b_cli.register_experiments(experiments)
     app.add_typer(experiments, name="experiment")
 
 

@@ -38,7 +38,7 @@ class FlowSettings:
     down: tuple[int, ...] = (64,)
     up: tuple[int, ...] = (64,)
     head: int = 32
-    range_px: float = 4.0
+    range_px: float = 5.0
     search_px: int = 4
     standardise: Literal["image", "window"] = "window"
 

@@ -1,8 +1,7 @@
 """How far bands lie from one another, measured in windows and without any network.
 
-Phase correlation of gradients finds where to begin, Gauss-Newton with a gain and an offset
-around each pixel the rest (`datacube.local_registration`): red and near infrared disagree on
-what is bright, but not on where fields end.
+Phase correlation (Kuglin and Hines 1975) of gradient magnitudes: red and near infrared disagree
+on what is bright, but not on where fields end. Nothing of how flows are found is used here.
 """
 
 from collections.abc import Iterator
@@ -10,17 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft, ndimage
 
 from datacube.errors import InvalidInput
-from datacube.local_registration import refine_shift
-from datacube.registration import estimate_shifts
 from datacube.window import Window
 
 Float = NDArray[np.float64]
 Image = NDArray[np.float32]
-WINDOW_PX = (44, 352)  # a shift changes from row to row, so windows are low and wide
-LEAST_CORRELATION = 0.3  # windows less alike than this are not measured
-FAR_PX = 8.0
+WINDOW_PX = (88, 352)  # a shift changes from row to row, so windows are low and wide
+FAR_PX = 6
+FINENESS = 50  # steps per pixel of the peak's place
+BANDWIDTH = 0.18  # of a Gaussian over frequencies, cycles per pixel: beyond it is aliasing
+LEAST_PEAK = 0.03  # of one for identical windows; noise alone gives about 0.01
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,10 @@ def band_shifts(
 
     Raises InvalidInput where not a single window of the band is alike enough.
     """
-    scale = float(np.nanmean(reference))
-    own, other = reference[None] / scale, moving[None] / scale
-    coarse = estimate_shifts(np.stack([own, other]), reference=0, max_shift_px=FAR_PX)
-    steps = [np.array([y, x], float) for y in (-1.5, 0.0, 1.5) for x in (-1.5, 0.0, 1.5)]
-    whole = refine_shift(own, other, [coarse.shifts_px[1], *steps]).shift
-    found = []
-    near = whole
-    for window in windows(reference.shape, window_px):  # type: ignore[arg-type]
-        # The platform sways slowly: a window lies near the one before it, or near the mean.
-        parts = (image[:, *window.slices] for image in (own, other))
-        local = refine_shift(*parts, [whole, near])
-        alike = local.correlation >= LEAST_CORRELATION and np.abs(local.shift).max() <= FAR_PX
-        near = local.shift if alike else whole
-        found.append(local.shift if alike else np.full(2, np.nan))
+    found = [
+        phase_shift(reference[window.slices], moving[window.slices])
+        for window in windows((reference.shape[0], reference.shape[1]), window_px)
+    ]
     if np.isnan(found).all():
         raise InvalidInput(
             f"no window of {window_px} px looks alike in both bands; they show other ground"
@@ -69,9 +59,42 @@ def band_shifts(
     return BandShifts(np.array(found))
 
 
+def phase_shift(reference: Image, moving: Image) -> Float:
+    """(dy, dx): what the reference shows at p, `moving` shows at p + shift; NaN where unlike."""
+    spectra = [fft.fft2(_edges(image)) for image in (reference, moving)]
+    cross = spectra[1] * np.conj(spectra[0])
+    fy, fx = (fft.fftfreq(side) for side in reference.shape)
+    weight = np.exp(-0.5 * (fy[:, None] ** 2 + fx**2) / BANDWIDTH**2)
+    phases = weight * cross / np.maximum(np.abs(cross), 1e-12)
+
+    def peak(dy: Float, dx: Float) -> tuple[float, Float]:
+        """The highest value of the correlation among places, and where."""
+        down = np.exp(2j * np.pi * dy[:, None] * fy)
+        across = np.exp(2j * np.pi * fx[:, None] * dx)
+        surface = (down @ phases @ across).real / weight.sum()
+        row, col = np.unravel_index(int(surface.argmax()), surface.shape)
+        return float(surface[row, col]), np.array([dy[row], dx[col]])
+
+    coarse = np.arange(-FAR_PX, FAR_PX + 0.25, 0.5)
+    _, near = peak(coarse, coarse)
+    fine = np.arange(-FINENESS // 2, FINENESS // 2 + 1) / FINENESS
+    height, place = peak(near[0] + fine, near[1] + fine)
+    return place if height >= LEAST_PEAK else np.full(2, np.nan)
+
+
 def windows(shape: tuple[int, int], window_px: tuple[int, int]) -> Iterator[Window]:
     """Windows side by side from the first corner; a ragged rest is left out, but not all."""
     height, width = (min(pair) for pair in zip(window_px, shape, strict=True))
-    for col in range(0, shape[1] - width + 1, width):
-        for row in range(0, shape[0] - height + 1, height):
+    for row in range(0, shape[0] - height + 1, height):
+        for col in range(0, shape[1] - width + 1, width):
             yield Window(row, col, height, width)
+
+
+def _edges(image: Image) -> Float:
+    """Length of the gradient of the smoothed image, without its mean, fading at the edges."""
+    smooth = ndimage.gaussian_filter(image.astype(np.float64), 0.8)
+    down, across = np.gradient(smooth)
+    length = np.hypot(down, across)
+    length = np.sqrt(length)  # so that a few roofs do not outweigh all fields
+    taper = np.outer(*(np.hanning(side + 2)[1:-1] for side in image.shape))
+    return np.asarray((length - length.mean()) * taper)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from datacube.errors import InvalidInput
-from sr_engine.l1b.flow_network import FlowNetwork, find_flow, window_mean, window_statistics
+from sr_engine.l1b.align import WHOLE, band_flows
+from sr_engine.l1b.flow_network import FlowNetwork, window_mean, window_statistics
+from sr_engine.l1b.polish import PolishSettings
 from sr_engine.l1b.views import BANDS, REFERENCE_INDEX
 from sr_engine.l1b.warp import warp, warp_finer
 
@@ -94,8 +96,11 @@ class Joint(nn.Module):
     come through, up to the floor of `window_statistics`.
     """
 
-    def __init__(self, rec: RecNetwork, csr: FlowNetwork | None) -> None:
+    def __init__(
+        self, rec: RecNetwork, csr: FlowNetwork | None, polish: PolishSettings = WHOLE
+    ) -> None:
         super().__init__()
+        self.polish = polish
         if rec.settings.aligned != (csr is not None):
             raise InvalidInput("a REC that is given aligned bands needs a CSR, any other none")
         self.rec, self.csr = rec, csr
@@ -106,33 +111,24 @@ class Joint(nn.Module):
             gain = self.rec.settings.gain
             whole: Tensor = self.rec(bands * gain) / gain
             return whole
-        return self.sharpened(bands, band_flows(self.csr, bands))
-
-    def sharpened(self, bands: Tensor, flows: Tensor) -> Tensor:
-        """`bands` (n, 4, y, x) with known `flows` (n, 4, 2, y, x), one of each from B03."""
-        count, _, height, width = bands.shape
-        flat = flows.reshape(count * len(BANDS), 2, height, width)
-        each = bands.reshape(count * len(BANDS), 1, height, width)
-        aligned = warp(each, flat, "bicubic").reshape(bands.shape)
-        finer = warp_finer(each, flat, FACTOR, "bicubic")
-        finer = finer.reshape(count, len(BANDS), FACTOR * height, FACTOR * width)
-        mean, deviation = window_statistics(aligned)
-        turns = 2 * torch.pi * flows[:, list(MOVED)].reshape(count, -1, height, width)
-        seen = [(aligned - mean) / deviation, torch.sin(turns), torch.cos(turns)]
-        detail = self.rec(torch.cat(seen, dim=1))
-        size = functional.interpolate(deviation, scale_factor=FACTOR, mode="bilinear")
-        return finer + detail * size
+        flows = band_flows(self.csr, bands, BANDS, settings=self.polish)
+        return sharpened(self.rec, bands, flows)
 
 
-def band_flows(csr: FlowNetwork, bands: Tensor, passes: int = 1) -> Tensor:
-    """(n, 4, 2, y, x) flows from B03 to each band of (n, 4, y, x); B03's own is zero."""
+def sharpened(rec: RecNetwork, bands: Tensor, flows: Tensor) -> Tensor:
+    """(n, 4, 2 y, 2 x) from `bands` (n, 4, y, x) and `flows` (n, 4, 2, y, x) from B03 to each."""
     count, _, height, width = bands.shape
-    reference = bands[:, [REFERENCE_INDEX] * len(MOVED)].reshape(-1, 1, height, width)
-    moving = bands[:, list(MOVED)].reshape(-1, 1, height, width)
-    found = find_flow(csr, reference, moving, passes).reshape(count, -1, 2, height, width)
-    flows = bands.new_zeros(count, len(BANDS), 2, height, width)
-    flows[:, list(MOVED)] = found
-    return flows
+    flat, each = flows.flatten(0, 1), bands.flatten(0, 1)[:, None]
+    aligned = warp(each, flat, "bicubic").reshape(bands.shape)
+    finer = warp_finer(each, flat, FACTOR, "bicubic")
+    finer = finer.reshape(count, len(BANDS), FACTOR * height, FACTOR * width)
+    mean, deviation = window_statistics(aligned)
+    turns = 2 * torch.pi * flows[:, list(MOVED)].flatten(1, 2)
+    seen = [(aligned - mean) / deviation, torch.sin(turns), torch.cos(turns)]
+    detail = rec(torch.cat(seen, dim=1))
+    size = functional.interpolate(deviation, scale_factor=FACTOR, mode="bilinear")
+    sharp: Tensor = finer + detail * size
+    return sharp
 
 
 def operations_per_px(settings: RecSettings) -> float:
@@ -183,7 +179,8 @@ class _Block(nn.Module):
         else:
             around = inner.mean(dim=(-2, -1), keepdim=True)
         weight = torch.sigmoid(self.excite(functional.relu(self.squeeze(around))))
-        return inner * weight + features
+        weighed: Tensor = inner * weight + features
+        return weighed
 
 
 def _convolution(before: int, after: int) -> nn.Conv2d:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from datacube.simulation.detectors import DetectorPair
 from sr_engine.l1b.flow_network import FlowNetwork, FlowSettings, find_flow, standardised
@@ -95,8 +95,10 @@ class CsrTask:
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return {"loss": total, **parts}
 
-    def validate(self, module: FlowNetwork) -> Validation:
+    def validate(self, module: nn.Module) -> Validation:
         """Score by what needs no truth; the error against the simulated truth is only told."""
+        if not isinstance(module, FlowNetwork):
+            raise TypeError(f"need a FlowNetwork, got {type(module).__name__}")
         lost, squares = [], []
         for pair in self._validation:
             views = torch.from_numpy(pair.views)
@@ -153,8 +155,9 @@ def _other_tones(images: Tensor, rng: np.random.Generator) -> Tensor:
     spread = images.std(dim=(-2, -1), keepdim=True) + 1e-6
     z = (images - mean) / spread
     shape = (len(images), 4, 1, 1)
-    a, b, c, noise = torch.from_numpy(rng.normal(0, 1, shape).astype(np.float32)).split(1, dim=1)
-    curved = (1 + a) * z + 0.7 * b * torch.tanh(2 * z) + 0.3 * c * (z.clamp(-3, 3) ** 2 - 1)
+    drawn = torch.from_numpy(rng.normal(0, 1, shape).astype(np.float32))
+    a, b, c, noise = (drawn[:, [index]] for index in range(4))
+    curved: Tensor = (1 + a) * z + 0.7 * b * torch.tanh(2 * z) + 0.3 * c * (z.clamp(-3, 3) ** 2 - 1)
     grain = torch.from_numpy(rng.normal(0, 1, images.shape).astype(np.float32))
     return curved + 0.05 * noise.abs() * grain
 

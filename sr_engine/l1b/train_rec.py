@@ -10,22 +10,32 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from datacube.simulation.detectors import DetectorPair
 from sr_engine.l1b.degrade import degraded
-from sr_engine.l1b.flow_network import FlowNetwork, find_flow
+from sr_engine.l1b.flowing import Example, ExamplePatches
 from sr_engine.l1b.losses import charbonnier, inside
 from sr_engine.l1b.pictures import row_of
-from sr_engine.l1b.rec_network import FACTOR, Joint, RecNetwork, RecSettings
-from sr_engine.l1b.views import BANDS, REFERENCE_INDEX, PairPatches, SimulatedPairs
+from sr_engine.l1b.rec_network import FACTOR, RecNetwork, RecSettings, sharpened
+from sr_engine.l1b.views import BANDS, SimulatedPairs
 from sr_engine.l1b.warp import finer_flow, warp, warp_finer
 from sr_engine.metrics import psnr
 from sr_engine.training.config import LoopSettings
 from sr_engine.training.loop import Validation
 
+Image = NDArray[np.float32]
 RIM_PX = 10  # of a patch, where flows and the network's borders are not to be trusted
 LEAST_SPREAD = 2e-3  # of reflectance: below it a patch is mostly noise and counts less
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """What a validation tells of a simulated pair and no training sees: truth, and bicubic."""
+
+    truth: Image | None
+    bicubic: Image
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,6 @@ class RecConfig:
     batch: int = 6
     patch_px: int = 64
     checker: float = 0.02
-    passes: int = 2
     csr: str = ""
     network: RecSettings = field(default_factory=RecSettings)
     pairs: SimulatedPairs = field(default_factory=SimulatedPairs)
@@ -50,89 +59,77 @@ class RecConfig:
 
 
 class RecTask:
-    """What the loop trains: a REC on patches of pairs, CSR being given."""
+    """What the loop trains: a REC on patches of pairs whose flows CSR has found."""
 
     def __init__(
-        self,
-        config: RecConfig,
-        csr: FlowNetwork,
-        patches: PairPatches,
-        validation: list[DetectorPair],
+        self, config: RecConfig, patches: ExamplePatches, validation: list[tuple[Example, Judge]]
     ) -> None:
         self._config, self._patches, self._validation = config, patches, validation
-        self._csr = csr.eval().requires_grad_(requires_grad=False)
-        rec = RecNetwork(config.network)
-        # Begin as bicubic interpolation of aligned bands, which is not far off.
-        if config.network.aligned:
-            torch.nn.init.zeros_(rec.exit.weight)
-            torch.nn.init.zeros_(rec.exit.bias)  # type: ignore[arg-type]
-        self._joint = Joint(rec, self._csr if config.network.aligned else None)
+        self._network = RecNetwork(config.network)
+        if config.network.aligned:  # begin as bicubic interpolation, which is not far off
+            torch.nn.init.zeros_(self._network.exit.weight)
+            torch.nn.init.zeros_(self._network.exit.bias)  # type: ignore[arg-type]
 
     @property
-    def module(self) -> Joint:
-        """The network; CSR within it stays as it is."""
-        return self._joint
+    def module(self) -> RecNetwork:
+        """The network."""
+        return self._network
 
     def losses(self, rng: np.random.Generator, step: int) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """How badly what is made of the first views explains the second ones."""
-        pairs = self._patches.draw(rng, self._config.batch, self._config.patch_px)
-        made = self._joint(pairs[:, 0])
-        unlike = explained(self._csr, made, pairs[:, 0], pairs[:, 1], self._config.passes)
-        spread = deviation(pairs[:, 1])
+        """How badly what is made of the own views explains the other ones."""
+        example = self._patches.draw(rng, self._config.batch, self._config.patch_px)
+        made = made_of(self._network, example)
+        unlike = unexplained(made, example)
         checks = made[..., 1:, 1:] - made[..., 1:, :-1] - made[..., :-1, 1:] + made[..., :-1, :-1]
-        checker = (checks / spread).abs().mean()
-        return {
-            "loss": unlike + self._config.checker * checker,
-            "unlike": unlike,
-            "checker": checker,
-        }
+        checker = (checks / deviation(example.other)).abs().mean()
+        loss = unlike + self._config.checker * checker
+        return {"loss": loss, "unlike": unlike, "checker": checker}
 
-    def validate(self, module: Joint) -> Validation:
+    def validate(self, module: nn.Module) -> Validation:
         """Score by the loss itself; the gain over bicubic on simulated truth is only told."""
-        lost, gains = [], []
-        pictures = {}
-        for number, pair in enumerate(self._validation):
-            views = torch.from_numpy(pair.views)[:, None]
-            made = module(views[0])
-            lost.append(float(explained(self._csr, made, views[0], views[1], self._config.passes)))
-            if pair.truth is None:
+        if not isinstance(module, RecNetwork):
+            raise TypeError(f"need a RecNetwork, got {type(module).__name__}")
+        lost, gains, pictures = [], [], {}
+        for example, judge in self._validation:
+            made = made_of(module, example)
+            lost.append(float(unexplained(made, example)))
+            if judge.truth is None:
                 continue
-            registered = bicubic_told(pair)
-            gains.append(gain_db(made[0].numpy(), registered, pair.truth))
-            if not number:
-                shown = (made[0].numpy(), registered, pair.truth)
-                pictures["rec"] = row_of([image[[2, 1, 0], :192, :192] for image in shown[::-1]])
+            shown = made[0].numpy()
+            gains.append(gain_db(shown, judge.bicubic, judge.truth))
+            rows = [image[[2, 1, 0], :192, :192] for image in (judge.truth, judge.bicubic, shown)]
+            pictures["truth_bicubic_rec"] = row_of(rows)
         metrics = {"unlike": float(np.mean(lost))}
         if gains:
             metrics["gain_db"] = float(np.mean(gains))
         return Validation(-metrics["unlike"], metrics, pictures)
 
 
-def explained(
-    csr: FlowNetwork, made: Tensor, own: Tensor, other: Tensor, passes: int = 1
-) -> Tensor:
-    """How unlike the other view (n, 4, y, x) is what `made` (n, 4, 2 y, 2 x) foretells of it.
+def made_of(network: RecNetwork, example: Example) -> Tensor:
+    """What a network makes of the own views; the flows are given, where it takes any."""
+    if network.settings.aligned:
+        return sharpened(network, example.own, example.aligning)
+    gain = network.settings.gain
+    made: Tensor = network(example.own * gain) / gain
+    return made
 
-    `made` lies where B03 of the view `own` saw the ground.
-    """
-    foretold, valid = foreseen(csr, made, own, other, passes)
+
+def unexplained(made: Tensor, example: Example) -> Tensor:
+    """How unlike the other views is what `made` (n, 4, 2 y, 2 x) foretells of them."""
+    foretold = foreseen(made, example.foretelling)
     inner = slice(RIM_PX, -RIM_PX)
-    difference = ((foretold - other) / deviation(other))[..., inner, inner]
-    return charbonnier(difference, valid[..., inner, inner])
+    difference = (foretold - example.other) / deviation(example.other)
+    flows = example.foretelling.flatten(0, 1)
+    valid = inside(flows).reshape(difference.shape)
+    return charbonnier(difference[..., inner, inner], valid[..., inner, inner])
 
 
-def foreseen(
-    csr: FlowNetwork, made: Tensor, own: Tensor, other: Tensor, passes: int = 1
-) -> tuple[Tensor, Tensor]:
-    """What the other view's bands would record of `made`, and where that can be said."""
-    height, width = other.shape[-2:]
-    anchor = own[:, [REFERENCE_INDEX] * len(BANDS)].reshape(-1, 1, height, width)
-    seen = other.reshape(-1, 1, height, width)
-    with torch.no_grad():
-        flow = find_flow(csr, seen, anchor, passes)
-    fine = made.reshape(-1, 1, FACTOR * height, FACTOR * width)
+def foreseen(made: Tensor, foretelling: Tensor) -> Tensor:
+    """What the other view's bands (n, 4, y, x) would record of `made`."""
+    flow = foretelling.flatten(0, 1)
+    fine = made.flatten(0, 1)[:, None]
     warped = warp(fine, FACTOR * finer_flow(flow, FACTOR), "bicubic").reshape(made.shape)
-    return degraded(warped, BANDS, FACTOR), inside(flow).reshape(other.shape)
+    return degraded(warped, BANDS, FACTOR)
 
 
 def deviation(images: Tensor) -> Tensor:
@@ -140,22 +137,19 @@ def deviation(images: Tensor) -> Tensor:
     return images.std(dim=(-2, -1), keepdim=True) + LEAST_SPREAD
 
 
-def bicubic_told(pair: DetectorPair) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """The baseline: the first view's bands, interpolated where their true flows point.
+def judge_of(pair: DetectorPair) -> Judge:
+    """Truth and baseline of the first view.
 
-    It is told what REC has to find out: without that, bicubic images are shifted by pixels.
+    Bicubic interpolation is told the true flows, which REC has to find out: without that its
+    bands lie pixels away from the truth.
     """
     bands = torch.from_numpy(pair.views[0])[:, None]
     flows = np.stack([pair.flow((0, "B03"), (0, band)) for band in pair.bands])
     fine = warp_finer(bands, torch.from_numpy(flows), FACTOR, "bicubic")
-    return fine[:, 0].numpy()
+    return Judge(pair.truth, fine[:, 0].numpy())
 
 
-def gain_db(
-    made: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    baseline: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    truth: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> float:
+def gain_db(made: Image, baseline: Image, truth: Image) -> float:
     """PSNR over the baseline's, mean of bands, off a rim of `FACTOR * RIM_PX`."""
     inner = slice(FACTOR * RIM_PX, -FACTOR * RIM_PX)
     one, two, sharp = (image[:, inner, inner] for image in (made, baseline, truth))

@@ -7,18 +7,24 @@ same ground.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datacube.errors import InvalidInput
+from datacube.errors import InvalidInput, NotFound
 from datacube.simulation import build_landscape
 from datacube.simulation.detectors import DetectorPair, OverlapPlan, simulate_overlap
+from datacube.sources.geotiff import band_names
+from datacube.sources.plan import Given
+from datacube.sources.raster import open_raster
+from datacube.window import Window
 
 Image = NDArray[np.float32]
 BANDS = ("B02", "B03", "B04", "B08")
+COUNT = 1e-4  # reflectance of one count, about: networks do not care
 REFERENCE_INDEX = BANDS.index("B03")
 DAYS = (97, 137, 172, 197, 242, 282)  # of the year: bare fields to full green and back
 
@@ -60,6 +66,41 @@ def simulated(settings: SimulatedPairs, *, truth: bool = False) -> Iterator[Dete
                 truth=truth,
             )
             yield simulate_overlap(landscape, plan)
+
+
+def read_pairs(folder: Path) -> list[Image]:
+    """Real pairs (2, band, y, x) of a folder, in the layout of the L1BSR data set.
+
+    A pair is `NAME_left.tif` and `NAME_right.tif`, or two files of one name in the folders `left`
+    and `right`; each has the bands B02 B03 B04 B08, in this order unless it describes them.
+    Counts are divided by 10000; what one view has more at its right or below is left out.
+    Raises NotFound where there is no pair, InvalidInput for a file without its other.
+    """
+    pairs = []
+    for left in sorted([*folder.rglob("*_left.tif"), *folder.rglob("left/*.tif")]):
+        if left.parent.name == "left":
+            right = left.parent.with_name("right") / left.name
+        else:
+            right = left.with_name(left.name.replace("_left.tif", "_right.tif"))
+        if not right.is_file():
+            raise InvalidInput(f"{left.name} has no view of the other detector, {right.name}")
+        views = [_read_view(path) for path in (left, right)]
+        height, width = (min(view.shape[axis] for view in views) for axis in (1, 2))
+        pairs.append(np.stack([view[:, :height, :width] for view in views]))
+    if not pairs:
+        raise NotFound(f"no pair like NAME_left.tif and NAME_right.tif in {folder}")
+    return pairs
+
+
+def _read_view(path: Path) -> Image:
+    with open_raster(str(path)) as file:
+        names = band_names(file.header, path, Given(bands=BANDS))
+        missing = [name for name in BANDS if name not in names]
+        if missing:
+            raise InvalidInput(f"{path.name} lacks {', '.join(missing)} of {', '.join(BANDS)}")
+        whole = Window(0, 0, *file.header.shape)
+        planes = [file.read(whole, index=names.index(name) + 1) for name in BANDS]
+    return np.stack(planes).astype(np.float32) * np.float32(COUNT)
 
 
 class PairPatches:
