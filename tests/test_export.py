@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import xarray as xr
 from pyproj import Transformer
+from rasterio.enums import Resampling
 
 from datacube import (
     Catalog,
@@ -24,7 +25,8 @@ from datacube import (
 )
 from datacube.composite import CompositeSpec, make_composite
 from datacube.errors import InvalidInput, NotFound
-from datacube.export import Request, export, product_window_dn
+from datacube.export import Request, export
+from datacube.layer import product_window
 from datacube.scene import reflectance_from_dn
 from datacube.sources.naming import parse_interval
 from datacube.sources.plan import Given
@@ -32,6 +34,7 @@ from datacube.sources.recognise import plan_source
 from datacube.stac import describe
 from datacube.stac.footprint import footprint_of
 from datacube.stac.publish import cube_documents, write_documents
+from datacube.store.layout import PlaneSpec
 from tests.scenes import BANDS, SHAPE, new_cube, pixels, scene, small_grid
 from tests.stac_check import check_stac
 
@@ -152,6 +155,67 @@ def test_a_product_leaves_with_its_card_and_says_it_is_inferred(tmp_path: Path) 
     check_stac(json.loads(out.with_suffix(".json").read_text()))
 
 
+PLANES = (
+    PlaneSpec("sigma", "expected error", "1", 1e-4),
+    PlaneSpec("warnings", "what to be wary of", "", 1.0, ("cloudy", "edge")),
+)
+
+
+def with_planes(root: Path) -> tuple[Cube, dict[str, Any]]:
+    """A cube with a product that keeps planes; of one of its blocks there are values."""
+    product = Product.ensure(filled(root, 5), replace(SPEC, planes=PLANES))
+    random = np.random.default_rng(3)
+    made: dict[str, Any] = {
+        "reflectance": random.integers(1, 9000, (2, 512, 512), dtype=np.uint16),
+        "sigma": PLANES[0].encode(random.uniform(0, 0.05, (512, 512))),
+        "warnings": random.integers(0, 8, (512, 512)).astype(np.uint16) | 1,
+    }
+    made["sigma"][7:40, 3:19] = 0
+    for name, dn in made.items():
+        product.write_block(0, (1, 0), dn, variable=name)
+    return Catalog(open_storage(root)).open("field"), made
+
+
+def test_planes_of_a_product_leave_beside_it_when_asked(tmp_path: Path) -> None:
+    cube, made = with_planes(tmp_path)
+    out = tmp_path / "sr.tif"
+    export("field", cube, out, Request(product=SPEC.path))
+    assert not (tmp_path / "sr_sigma.tif").exists()
+    export("field", cube, out, Request(product=SPEC.path, planes=True))
+    with rasterio.open(tmp_path / "sr_sigma.tif") as file:
+        np.testing.assert_array_equal(file.read(1)[512:1024, :512], made["sigma"])
+        assert not file.read(1)[:512].any()
+        assert (file.scales, file.offsets, file.nodata) == ((1e-4,), (-1e-4,), 0)
+        assert file.descriptions == ("sigma",)
+        assert file.transform == cube.grid.refined(4).transform
+        assert file.tags()["long_name"] == "expected error"
+        assert json.loads(file.tags()["SRCUBE_PROVENANCE"])["inferred"]
+    with rasterio.open(tmp_path / "sr_warnings.tif") as file:
+        np.testing.assert_array_equal(file.read(1)[512:1024, :512], made["warnings"])
+        assert file.tags()["flag_meanings"] == "computed cloudy edge"
+        coarse = file.read(1, out_shape=(600, 402), resampling=Resampling.nearest)
+        assert set(np.unique(coarse)) <= {0, 1, 3, 5, 7}  # an overview never mixes flags
+    item = json.loads(out.with_suffix(".json").read_text())
+    check_stac(item)
+    assert set(item["assets"]) == {"data", "sigma", "warnings"}
+    sigma = item["assets"]["sigma"]
+    assert (sigma["raster:scale"], sigma["raster:offset"]) == (1e-4, -1e-4)
+    assert "cloudy" in item["assets"]["warnings"]["description"]
+
+
+def test_planes_leave_as_variables_of_a_netcdf(tmp_path: Path) -> None:
+    cube, made = with_planes(tmp_path)
+    out = tmp_path / "sr.nc"
+    export("field", cube, out, Request(product=SPEC.path, planes=True, format="netcdf"))
+    with xr.open_dataset(out, mask_and_scale=False) as file:
+        np.testing.assert_array_equal(file.sigma[0, 512:1024, :512], made["sigma"])
+        np.testing.assert_array_equal(file.warnings[0, 512:1024, :512], made["warnings"])
+        assert file.warnings.attrs["flag_meanings"] == "computed cloudy edge"
+        assert file.sigma.attrs["scale_factor"] == 1e-4
+    with pytest.raises(InvalidInput, match="no planes"):
+        Request(planes=True)
+
+
 @pytest.mark.parametrize(
     "window", [Window(500, 500, 30, 40), Window(0, 0, 1200, 804), Window(1030, 3, 170, 99)]
 )
@@ -161,7 +225,7 @@ def test_any_window_of_a_product_is_put_together_rightly(tmp_path: Path, window:
     whole = np.zeros((2, 1200, 804), np.uint16)
     for (row, col), dn in made.items():
         whole[:, row * 512 : row * 512 + 512, col * 512 : col * 512 + 512] = dn
-    found = product_window_dn(Product.open(cube, SPEC.path), 0, window)
+    found = product_window(Product.open(cube, SPEC.path), 0, window)
     np.testing.assert_array_equal(found, whole[:, *window.slices])
 
 

@@ -173,6 +173,9 @@ def export_command(  # noqa: PLR0913 (options of a command)
     file_format: Annotated[
         str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")
     ] = "cog",
+    planes: Annotated[
+        bool, typer.Option("--planes", help="Of a product: its planes (sigma, influence, ...) too.")
+    ] = False,
     data: DataOption = None,
 ) -> None:
     """Write scenes of a cube or a product as COG or NetCDF files, with STAC items beside them."""
@@ -181,6 +184,7 @@ def export_command(  # noqa: PLR0913 (options of a command)
         parse_interval(interval) if interval else None,
         parse_bbox(bbox) if bbox else None,
         file_format,
+        planes,
     )
     catalog = Catalog(open_storage(Settings.from_environment(data=data).data))
     for path in export(cube_id, catalog.open(cube_id), out, request):

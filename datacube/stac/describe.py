@@ -38,8 +38,8 @@ from datacube.store.layout import MEASUREMENT
 
 __all__ = [
     "MLM", "STAC_VERSION", "ZARR", "Document", "band_documents", "cube_collection", "file_item",
-    "flat_name", "model_item", "model_properties", "product_collection", "product_item",
-    "scene_item",
+    "flat_name", "model_item", "model_properties", "plane_asset", "product_collection",
+    "product_item", "scene_item",
 ]  # fmt: skip
 
 
@@ -181,6 +181,26 @@ def file_item(
         asset: Document = {"href": href, "type": COG, "roles": roles}
         item["assets"][key] = asset | (pixels(place, names) if names else place_of(place))
     return item
+
+
+def plane_asset(href: str, grid: Grid, attributes: Mapping[str, Any]) -> Document:
+    """An asset for the COG of a product's plane, from what the store says of the plane."""
+    encoding: Document = {"unit": attributes.get("units", "1")}
+    if "scale_factor" in attributes:
+        encoding["raster:scale"] = attributes["scale_factor"]
+        encoding["raster:offset"] = attributes["add_offset"]
+    if "flag_meanings" in attributes:
+        encoding = {"description": f"bit flags, from bit 0: {attributes['flag_meanings']}"}
+    return {
+        "href": href,
+        "type": COG,
+        "title": attributes["long_name"],
+        "roles": ["data"],
+        "data_type": "uint16",
+        "nodata": attributes["_FillValue"],
+        **encoding,
+        **place_of(grid),
+    }
 
 
 def _item(item_id: str, scene: Scene, grid: Grid, properties: Mapping[str, Any]) -> Document:
