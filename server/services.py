@@ -18,7 +18,7 @@ class Services:
     jobs: JobService
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """The services of the application that answers a request."""
     services: Services = request.app.state.services
     return services
