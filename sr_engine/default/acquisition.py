@@ -39,12 +39,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Shot:
-    """How to record: `pixel_m` of the record; `shift` of its grid, in its pixels."""
+    """How to record: `pixel_m` of the record; `shift` of its grid, in its pixels.
+
+    `margin_px` is left out at every edge, None for as little as the band's optics need; bands
+    that are to lie on one another need the same.
+    """
 
     factor: int
     pixel_m: float = 10.0
     psf: Psf = "gaussian"
     shift: tuple[float, float] = (0.0, 0.0)
+    margin_px: float | None = None
 
 
 def record(plane: Plane, shot: Shot, band: str | None = None) -> Pair:
@@ -59,7 +64,7 @@ def record(plane: Plane, shot: Shot, band: str | None = None) -> Pair:
         profile = line_spread(seen_by, shot.psf, "y" if axis == 0 else "x")
         fine_per_px = shot.pixel_m / plane.gsd_m[axis]
         reach = len(profile) / 2 / SAMPLES_PER_PX + abs(shot.shift[axis])
-        margin = math.ceil(reach * fine_per_px)
+        margin = math.ceil((shot.margin_px or reach) * fine_per_px)
         fine_px = plane.values.shape[axis]
         out_px = math.floor((fine_px - 2 * margin) / fine_per_px)
         if out_px < 1:

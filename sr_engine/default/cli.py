@@ -21,10 +21,16 @@ def train_default(
     Weights, their ONNX twin and a record with settings, data, figures and digests are written
     to OUT when the last step is done.
     """
-    from sr_engine.default.packing import finish  # noqa: PLC0415 - torch, only when asked for
+    from sr_engine.training.config import (  # noqa: PLC0415 - torch, only when asked for
+        config_sha256,
+        need_extras,
+        read_config,
+    )
+
+    need_extras()
+    from sr_engine.default.packing import finish  # noqa: PLC0415
     from sr_engine.default.training import DefaultTask, DefaultTraining  # noqa: PLC0415
     from sr_engine.threads import use_one_thread  # noqa: PLC0415
-    from sr_engine.training.config import config_sha256, read_config  # noqa: PLC0415
     from sr_engine.training.loop import Run, train  # noqa: PLC0415
 
     use_one_thread()

@@ -12,7 +12,7 @@ from sr_engine.default.acquisition import Histogram, Pair, Shot, histogram_of, m
 from sr_engine.default.places import Kind, Place, Role, places_of
 from sr_engine.default.sources import Plane, Values, read_place
 
-GROUND_M = (10.0, 7.0, 5.0)  # pixels that a finely sampled image is recorded with, for variety
+GROUND_M = (10.0, 8.0, 6.5, 5.0)  # pixels that a finely sampled image is recorded with, for variety
 ALIKE = (("B02", "B08"), ("B03",), ("B04",))  # bands with one and the same blur
 
 
@@ -74,8 +74,12 @@ class PairSet:
         return PairSet(kept)
 
     def _pick(self, rng: np.random.Generator, kind: Kind, alike: tuple[str, ...]) -> Pair:
+        """A place first, then one of its images: ten dates of one place are still one place."""
         fitting = [pair for pair in self.pairs[kind] if pair.band in alike]
-        return fitting[rng.integers(len(fitting))]
+        places = sorted({pair.place for pair in fitting})
+        place = places[rng.integers(len(places))]
+        there = [pair for pair in fitting if pair.place == place]
+        return there[rng.integers(len(there))]
 
 
 def reference_histogram(data: Path) -> Histogram:

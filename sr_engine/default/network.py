@@ -10,6 +10,7 @@ but where noise prevails, D x equals y within noise whatever r is, and r = 0 lea
 deconvolution. All of it is local and of fixed weights, so that blocks are exact.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,6 @@ from torch.nn import functional
 
 from datacube.bands import Band, find_bands
 from datacube.errors import InvalidInput
-from datacube.simulation.optics import axis_weights, line_spread
 from sr_engine.polyphase import Kernel
 from sr_engine.wiener import WienerSettings, wiener_kernel
 
@@ -97,6 +97,17 @@ class Residual(nn.Module):
             nn.init.zeros_(layer.bias)
         nn.init.normal_(self.last.weight, std=5e-3)
 
+    @property
+    def layers(self) -> list[nn.Conv2d]:
+        """The layers between the first and the last."""
+        return [layer for layer in self.body if isinstance(layer, nn.Conv2d)]
+
+    @property
+    def scale_layers(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """The two layers of the head that tells the scale."""
+        hidden, out = (layer for layer in self.scale if isinstance(layer, nn.Conv2d))
+        return hidden, out
+
     def first_weight(self) -> Tensor:
         """Weights of the first layer, less what of them answers to a plane."""
         flat = self.first.weight.flatten(1)
@@ -164,20 +175,23 @@ def cropped(values: Tensor, rim_px: int) -> Tensor:
 
 
 def blur_kernel(band: Band, factor: int) -> Kernel:
-    """Weights of a measured pixel over fine ones, (5 factor, 5 factor); their sum is one."""
-    radius = BLUR_RADIUS_PX + 2  # wide enough for the profile, then cut
-    side = (2 * radius + 1) * factor
-    weights = axis_weights(
-        line_spread(band, "gaussian", "y"),
-        out_px=1,
-        fine_per_px=factor,
-        fine_px=side,
-        margin_fine=radius * factor,
-        shift_px=0.0,
-    ).toarray()[0]
-    kept = weights[2 * factor : side - 2 * factor]
-    kernel: Kernel = np.outer(kept, kept).astype(np.float32)
+    """Weights of a measured pixel over fine ones, (5 factor, 5 factor); their sum is one.
+
+    The profile is a Gaussian followed by the pixel's box; each fine pixel weighs its integral.
+    """
+    reach = BLUR_RADIUS_PX + 0.5
+    edges = np.linspace(-reach, reach, (2 * BLUR_RADIUS_PX + 1) * factor + 1)
+    running = [_ramp(x + 0.5, band.psf_sigma_px) - _ramp(x - 0.5, band.psf_sigma_px) for x in edges]
+    axis = np.diff(running)
+    kernel = np.outer(axis, axis)
     return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def _ramp(x: float, sigma: float) -> float:
+    """Integral, up to x, of the Gaussian's distribution function."""
+    at = x / sigma
+    below = 0.5 * math.erfc(-at / math.sqrt(2))
+    return x * below + sigma * math.exp(-0.5 * at * at) / math.sqrt(2 * math.pi)
 
 
 def _planes(taps: int) -> Tensor:

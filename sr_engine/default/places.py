@@ -8,6 +8,8 @@ southern strip is kept for calibration because sharp truth exists at so few plac
 from dataclasses import dataclass
 from typing import Literal
 
+BANDS = ("B02", "B03", "B04", "B08")
+
 Role = Literal["train", "validate", "calibrate", "test"]
 Kind = Literal["sharp", "wald", "simulated"]
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from datacube.errors import NotFound
 from datacube.scene import reflectance_from_dn
 from datacube.simulation import acquire, build_landscape, plan_season
+from sr_engine.default.places import BANDS
 
 Values = NDArray[np.float32]
-BANDS = ("B02", "B03", "B04", "B08")
 AERIAL = ("B04", "B03", "B02", "B08")  # red, green, blue, near infrared
 QUANTUM = 1 / 10_000
 SIDE_PX = (208, 176)  # of a simulated landscape, 10 m pixels

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from sr_engine.default.acquisition import Pair
 from sr_engine.default.dataset import DataSettings, PairSet, read_pairs
 from sr_engine.default.network import NetworkSettings, Optics, Residual, cropped, restore
+from sr_engine.default.places import BANDS
 from sr_engine.default.scoring import bicubic_of, gain_db, picture
-from sr_engine.default.sources import BANDS
 from sr_engine.training.config import LoopSettings
 from sr_engine.training.loop import Picture, Validation, best_device
 

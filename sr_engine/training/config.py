@@ -9,10 +9,11 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from datacube.errors import InvalidInput, NotFound
+from datacube.errors import InvalidInput, NotFound, Unavailable
 
 T = TypeVar("T")
 
@@ -78,6 +79,15 @@ def build(schema: type[T], document: Mapping[str, Any], at: str = "") -> T:
         return schema(**values)
     except TypeError as error:
         raise InvalidInput(f"{at or 'the configuration: '}{error}") from error
+
+
+def need_extras() -> None:
+    """Raise Unavailable where the packages that only training needs are not installed."""
+    missing = [name for name in ("onnx", "tensorboard") if find_spec(name) is None]
+    if missing:
+        raise Unavailable(
+            f"training needs {' and '.join(missing)}: install srcube with the extra `train`"
+        )
 
 
 def config_document(config: Any) -> dict[str, Any]:
