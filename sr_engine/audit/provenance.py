@@ -45,6 +45,16 @@ def provenance(
 
 def read_provenance(path: Path) -> Record:
     """The record in a GeoTIFF's tags; raises InvalidInput for a file without one."""
+    found = find_provenance(path)
+    if found is None:
+        raise InvalidInput(
+            f"{path.name} carries no record of its making (tag {TAG}); it was not written by srcube"
+        )
+    return found
+
+
+def find_provenance(path: Path) -> Record | None:
+    """The record in a GeoTIFF's tags, if there is one; raises InvalidInput for no image."""
     try:
         with rasterio.open(path) as file:
             text = file.tags().get(TAG)
@@ -53,9 +63,5 @@ def read_provenance(path: Path) -> Record:
     try:
         found = json.loads(text or "")
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidInput(
-            f"{path.name} carries no record of its making (tag {TAG}); it was not written by srcube"
-        )
-    return found
+        return None
+    return found if isinstance(found, dict) else None
