@@ -4,11 +4,13 @@ import os
 import re
 import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,15 @@ def while_stopped(decoder: Decoder, file: RasterFile, number: int) -> BaseExcept
         return reading.exception(timeout=60)
 
 
+def wait_for_end(pid: int) -> None:
+    """Until a process is no more, or nothing of it is left but its status."""
+    deadline = time.monotonic() + 60
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_pixels_are_those_that_gdal_reads(tmp_path: Path, decoder: Decoder) -> None:
     values = np.random.default_rng(3).integers(0, 4000, (2, 4100, 5003), dtype=np.uint16)
     path = write_tif(tmp_path / "large.tif", values, grid((4100, 5003)), tiled=True)
@@ -151,9 +162,7 @@ def test_a_tile_of_two_gigapixels_in_a_file_of_two_kilobytes_is_bounded(
 
 
 def test_the_file_over_which_a_child_dies_is_refused(tmp_path: Path, decoder: Decoder) -> None:
-    with (
-        opened_file(asked(good(tmp_path)), decoder) as file,
-    ):
+    with opened_file(asked(good(tmp_path)), decoder) as file:
         error = while_stopped(decoder, file, signal.SIGKILL)
         assert isinstance(error, AssetUnreadable)
         assert str(error).startswith("good_1.tif ended the process")
@@ -173,15 +182,13 @@ def test_a_file_is_not_blamed_for_what_another_may_have_done(
 
 
 def test_a_file_that_takes_too_long_is_refused(tmp_path: Path) -> None:
-    decoder = Decoder(Limits(answer_s=2.0))
+    decoder = Decoder(Limits(answer_s=5.0))
     path = good(tmp_path)
     with opened_file(asked(path), decoder) as file:
-        error = while_stopped(decoder, file, signal.SIGCONT)
-        assert error is None
         pid = decoder.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(AssetUnreadable, match=r"good_1.tif was not decoded within 2 s"):
+        with pytest.raises(AssetUnreadable, match=r"good_1.tif was not decoded within 5 s"):
             file.read(WHOLE)
         np.testing.assert_array_equal(file.read(WHOLE), numbers(1)[0])
     decoder.close()
@@ -194,10 +201,7 @@ def test_an_idle_child_leaves_and_nobody_is_blamed(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(path, decoder), numbers(1)[0])
         pid = decoder.pid
         assert pid is not None
-        deadline = time.monotonic() + 20
-        while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for_end(pid)
     decoder.close()
 
 
@@ -240,21 +244,18 @@ def test_threads_read_side_by_side_and_get_their_own_pixels(tmp_path: Path) -> N
 
 
 def test_a_child_ends_with_the_process_that_asked(tmp_path: Path) -> None:
-    path = good(tmp_path)
-    child = os.fork()
-    if child == 0:
-        decoder = Decoder()
-        read(path, decoder)
-        (tmp_path / "pid").write_text(str(decoder.pid))
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    pid = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}/stat").exists():
-        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    script = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from datacube.sources.decoding import shared_decoders\n"
+        "from datacube.sources.raster import open_raster\n"
+        "with open_raster(sys.argv[1]):\n"
+        "    Path(sys.argv[2]).write_text(str(shared_decoders().pids()[0]))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    told = tmp_path / "pid"
+    words = [sys.executable, "-c", script, str(good(tmp_path)), str(told)]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    wait_for_end(int(told.read_text()))
 
 
 @pytest.mark.parametrize("kind", ["mask", "alpha", "mask and number"])

@@ -54,6 +54,7 @@ TOO_LARGE = {
     "one pixel in a tile of 2^30": tiff(*image(1, 1), *tiles(2**15)),
     "a strip of a gigapixel": tiff(*image(2**15, 2**15), *STRIP, (ROWS_PER_STRIP, LONG, 2**15)),
     "more pixels than a planet": tiff(*image(2**31 - 16, 2**31 - 16), *tiles(256)),
+    "all bands that a TIFF can have": tiff(*image(1, 1, samples=65_535), *tiles(16)),
     "a thousand bands": tiff(*image(64, 64, samples=1000), *tiles(64)),
 }
 UNREADABLE = {

@@ -25,6 +25,7 @@ Document = dict[str, Any]
 SHARED_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_WANTS = 20_000  # pieces of a file for one answer; 32 MB in strips of a row are 1500
+START_S = 60.0  # a third of a second, unless the machine is very busy
 STOPPING_S = 1.0  # between the end of its messages and its own
 PASSED_ON = {  # of our environment; whatever else is in it, keys above all, is none of its business
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME",
@@ -84,7 +85,7 @@ class Child:
             os.close(shared)
             theirs.close()
         try:
-            self._heard(limits.answer_s)
+            self._heard(START_S)
         except (EOFError, OSError, ValueError) as error:
             self.end()
             raise Unavailable("the process that decodes files does not start; retry") from error
