@@ -14,6 +14,7 @@ from sr_engine.explain import cli as explain_cli
 from sr_engine.l1b import cli as l1b_cli
 from sr_engine.l1b import training_cli as l1b_training_cli
 from sr_engine.scenes import cli as scenes_cli
+from sr_engine.sharpen import cli as sharpen_cli
 
 if TYPE_CHECKING:
     from datacube import Cube
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     )
     default_cli.register(train)
     l1b_training_cli.register(train)
+    sharpen_cli.register(train)
     app.add_typer(train, name="train")
     experiments = typer.Typer(help="Experiments on simulated ground, where the error is known.")
     experiments.command("psf-sweep")(psf_sweep)
