@@ -72,3 +72,11 @@ def test_a_pixel_is_drawn_in_its_most_serious_flag() -> None:
     drawn = flag_rgba(Pixels(masks, np.ones((1, 4), bool)))
     expected = [(0, 0, 0, 0), *(FLAG_COLOURS[value][1] for value in (1, 8, 4))]
     assert [tuple(one) for one in drawn[0].tolist()] == expected
+
+
+def test_the_guidelines_are_a_page_that_a_browser_may_draw(url: str) -> None:
+    answer = httpx.get(f"{url}/guidelines")
+    assert answer.status_code == 200
+    assert "Never call grid spacing resolution" in answer.text
+    policy = answer.headers.get("content-security-policy", "")
+    assert not policy or ("img-src 'self' data:" in policy and "'unsafe-inline'" in policy)

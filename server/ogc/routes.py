@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from server.ogc import (
     edr,
+    guidelines,
     landing,
     matrix_sets,
     process_list,
@@ -50,6 +51,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def standard_routes() -> APIRouter:
     """The routes, in the order in which their addresses are matched."""
     router = APIRouter()
-    for module in (landing, matrix_sets, tilesets, wmts, process_list, edr, stac_api, zarr_keys):
+    standards = (landing, matrix_sets, tilesets, wmts, process_list, edr, stac_api, zarr_keys)
+    for module in (*standards, guidelines):
         router.include_router(module.router)
     return router
