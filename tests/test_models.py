@@ -24,7 +24,11 @@ from sr_engine.registry import find_model, find_patch_model, models
 from sr_engine.wiener import axis_response, wiener
 from tests.scenes import BANDS, new_cube, scene
 
-MODELS = [model for model in models().values() if isinstance(model, PatchModel)]
+MODELS = [
+    model
+    for model in models().values()
+    if isinstance(model, PatchModel) and set(model.card.bands) <= set(BANDS)
+]
 model_ids = [model.card.id for model in MODELS]
 LINEAR = [model for model in MODELS if isinstance(model, PolyphaseModel)]
 linear_ids = [model.card.id for model in LINEAR]
