@@ -1,10 +1,12 @@
 """Consistency and quality flags: right where they can be checked, the same block by block."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ from sr_engine.audit.quality import (
 from sr_engine.blocks import compute_block, plan_blocks, predict_window, product_spec
 from sr_engine.planes import AUDIT_PLANES, QUALITY, Quality
 from sr_engine.registry import find_model
+from sr_engine.scenes.run import super_resolve
+from sr_engine.scenes.source import CubeScene
 from tests.opensr_cases import noise, smooth
 from tests.scenes import BANDS, new_cube, scene
 
@@ -215,3 +219,26 @@ def test_shares_count_each_flag_among_computed_pixels() -> None:
     assert found["clean"] == pytest.approx(0.6)
     assert found["input_cloudy"] == found["no_data_near"] == pytest.approx(0.2)
     assert found["saturated"] == 0
+
+
+def test_a_super_resolved_file_has_the_planes_that_a_cube_has(tmp_path: Path) -> None:
+    """But for clouds, of which a file without classes knows nothing."""
+    image = ground((150, 140))
+    image[:, 60:64, 100:107] = np.nan
+    cube, model = cube_of(tmp_path / "cube", image), find_model("wiener-x2")
+    product = Product.ensure(cube, product_spec(cube, model))
+    for block in plan_blocks(product, 0, Window(0, 0, 150, 140)).missing:
+        compute_block(product, model, 0, block)
+    written = super_resolve(
+        CubeScene(cube, cube.scenes[0]), model, tmp_path / "out.tif", extras=("audit",)
+    )
+    names = [path.name for path in written]
+    assert names == ["out.tif", "out_audit_consistency.tif", "out_audit_quality.tif"]
+    dataset = product.dataset()
+    with rasterio.open(written[1]) as file:
+        found = file.read(1, masked=True).filled(0) * file.scales[0] + file.offsets[0]
+        known = dataset.consistency.values[0]
+        np.testing.assert_allclose(found[np.isfinite(known)], known[np.isfinite(known)], atol=0.06)
+    with rasterio.open(written[2]) as file:
+        np.testing.assert_array_equal(file.read(1), np.nan_to_num(dataset.quality.values[0]))
+        assert json.loads(file.tags()["SRCUBE_FLAGS"])["inconsistent"] == Quality.INCONSISTENT
