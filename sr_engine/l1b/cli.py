@@ -18,7 +18,7 @@ def register_experiments(experiments: typer.Typer) -> None:
     experiments.command("l1b-indices")(indices_command)
 
 
-def register_command(  # noqa: PLR0913 - options
+def register_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="GeoTIFF of a level 1B image.")],
     out: Annotated[Path, typer.Argument(help="GeoTIFF to write: the same, aligned.")],
     *,

@@ -52,21 +52,21 @@ class RecModel:
             fine = module(torch.from_numpy(np.ascontiguousarray(patch))[None])
         return Prediction(fine[0].numpy(), {})
 
-    def module(self, bands: tuple[str, ...]) -> nn.Module:
+    def module(self, bands: tuple[str, ...]) -> "Ordered":
         """The network; see `DifferentiableModel.module`. Flows carry no gradient."""
         if sorted(bands) != sorted(BANDS):
             raise InvalidInput(
                 f"{self._card.id} takes {', '.join(BANDS)} together, as level 1B recorded them; "
                 f"got {', '.join(bands) or 'none'}"
             )
-        return _Ordered(self._joint, bands, self._card.halo_px).eval()
+        return Ordered(self._joint, bands, self._card.halo_px).eval()
 
     @cached_property
     def _joint(self) -> Joint:
         return self._load()
 
 
-class _Ordered(nn.Module):
+class Ordered(nn.Module):
     """Bands in the caller's order, without the halo."""
 
     def __init__(self, joint: Joint, bands: tuple[str, ...], halo_px: int) -> None:

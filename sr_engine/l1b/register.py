@@ -5,6 +5,7 @@ memory of a window. Numbers stay in the file's own type and calibration; the ref
 copied as it is.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 from scipy import ndimage
@@ -154,6 +156,9 @@ def _write(
 ) -> None:
     windows = list(_windows(plan.header.shape))
     with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        # Level 1B has no place on Earth, and rasterio would say so of every file.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         image = stack.enter_context(rasterio.open(paths[0], "w", **_profile(plan, None)))
         _describe(image, plan)
         flows = None
