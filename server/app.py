@@ -2,49 +2,68 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import cv2
-from fastapi import FastAPI
+from anyio import to_thread
+from fastapi import APIRouter, Depends, FastAPI
 
 from datacube import Catalog, open_storage
 from datacube.settings import Settings
 from datacube.store.reading import ChunkCache
-from server import collections, explain, processes
-from server.jobs import JobService
+from server import collections, explain, health, processes
+from server.admission import RenderLimits, RenderQueue
+from server.gdal import pin_gdal
+from server.health import watch_services
+from server.jobs.service import JobService
+from server.keys import KeyRing
+from server.metrics import Metrics
+from server.middleware.stack import Layers, put_around
+from server.ogc.landing import EXPLORER_PATH
 from server.ogc.routes import PROBLEMS, standard_routes
+from server.parameters import refuse_unknown_parameters
 from server.problems import install_handlers
 from server.services import Services
 from server.tiles import CubeTilerFactory
 
 MEGABYTE = 1_000_000
+LEAST_THREADS = 8  # for documents, beside those that draw
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Make the ASGI application; nothing is opened or started before its lifespan begins."""
     catalog = Catalog(open_storage(settings.data), ChunkCache(settings.cache_mb * MEGABYTE))
-    services = Services(settings, catalog, JobService(settings))
+    renders = RenderQueue(
+        RenderLimits(settings.limit_renders, settings.limit_waiting, settings.limit_render_s)
+    )
+    metrics, keys = Metrics(), KeyRing.load(settings.keys_file)
+    services = Services(settings, catalog, JobService(settings), renders, metrics)
+    watch_services(services)
+    pin_gdal()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         cv2.setNumThreads(1)  # tiles are drawn side by side, not each on every core
+        limiter = to_thread.current_default_thread_limiter()
+        limiter.total_tokens = max(2 * settings.limit_renders, LEAST_THREADS)
         services.jobs.start()
         yield
         services.jobs.stop()
+        renders.close()
 
-    app = FastAPI(title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS)
+    app = FastAPI(
+        title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS,
+        docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
+    )  # fmt: skip
     app.state.services = services
     app.state.explainer = explain.Explainer()
     install_handlers(app)
-    app.include_router(standard_routes())
-    app.include_router(collections.router, tags=["collections"])
-    app.include_router(CubeTilerFactory().router, tags=["tiles"])
-    app.include_router(explain.router, tags=["processes"])  # its path is one of the next, too
-    app.include_router(processes.router, tags=["processes"])
-    app.get("/livez", tags=["health"])(live)
+    put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH))
+    ours = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
+    ours.include_router(standard_routes())
+    ours.include_router(collections.router, tags=["collections"])
+    ours.include_router(CubeTilerFactory().router, tags=["tiles"])
+    ours.include_router(explain.router, tags=["processes"])  # its path is one of the next, too
+    ours.include_router(processes.router, tags=["processes"])
+    ours.include_router(health.router)
+    app.include_router(ours)
     return app
-
-
-async def live() -> dict[str, Any]:
-    """Whether the process answers."""
-    return {"status": "ok"}

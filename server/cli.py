@@ -17,6 +17,8 @@ from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
 from datacube.errors import InvalidInput, Unavailable
 from datacube.settings import Settings
+from server.observability import log_to_stderr
+from server.protocol import uvicorn_limits
 
 MakeApp = Callable[[Settings], FastAPI]
 Benchmark = Callable[[Path | None], Figures]  # given the folder of real data sets, if any
@@ -86,9 +88,8 @@ def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
         typer.echo(f"srcube is at {address} (stop with Ctrl+C)")
         if browser:
             Timer(1.0, webbrowser.open, [address]).start()
-        config = uvicorn.Config(
-            make_app(settings), log_level="warning", timeout_graceful_shutdown=5
-        )
+        log_to_stderr(settings.log_level)
+        config = uvicorn.Config(make_app(settings), **uvicorn_limits())
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -3,7 +3,6 @@
 No path, no traceback and no text of a foreign exception leaves the server.
 """
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,21 +19,10 @@ from datacube.errors import (
     SrcubeError,
     Unavailable,
 )
+from server.admission import ClientGone, DeadlineExceeded, Overloaded
+from server.errors import TooLarge, TooMany, log
 
-log = logging.getLogger("srcube.server")
-
-
-class TooLarge(SrcubeError):
-    """More than the operator allows in one request."""
-
-    code = "ViewportTooLarge"
-
-
-class TooMany(SrcubeError):
-    """The queue is full; the client should come back."""
-
-    code = "TooManyJobs"
-
+__all__ = ["STATUS", "TooLarge", "TooMany", "install_handlers", "log", "problem"]
 
 STATUS: dict[type[SrcubeError], int] = {
     InvalidInput: 422,
@@ -42,6 +30,9 @@ STATUS: dict[type[SrcubeError], int] = {
     Conflict: 409,
     TooLarge: 413,
     TooMany: 429,
+    ClientGone: 499,
+    Overloaded: 503,
+    DeadlineExceeded: 504,
     Damaged: 500,
     Unavailable: 503,
     OutOfSpace: 507,

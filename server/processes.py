@@ -1,25 +1,39 @@
-"""Super-resolution as an OGC process: ask for a view, watch its job, see the tiles appear."""
+"""Super-resolution as OGC processes: ask for a view, watch its job, see the tiles appear."""
 
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from datacube.errors import InvalidInput
+from datacube.errors import Conflict, InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
-from server.jobs import Order
-from server.layers import View, find_layer
+from server.clients import client_of
+from server.jobs.order import Order
+from server.jobs.records import ACTIVE
+from server.layers import find_layer, layers_of
 from server.services import Services, services_of
 from server.tiles import default_scene_slot
+from sr_engine.model import SeriesModel
 from sr_engine.registry import DEFAULT_MODEL, find_model
 
 router = APIRouter()
 Services_ = Annotated[Services, Depends(services_of)]
 Document = dict[str, Any]
 Bbox = Annotated[list[float], Field(min_length=4, max_length=4)]
+MOST_LISTED = 100
+
+
+class NotReady(NotFound):
+    """The results of a job that has not ended."""
+
+    code = "ResultNotReady"
+
+
+# The model that each process takes where none is named; `server.ogc` describes them.
+PROCESSES = {"super-resolve": DEFAULT_MODEL, "fuse": "fusion-x4"}
 
 
 class ViewInputs(BaseModel):
@@ -29,7 +43,7 @@ class ViewInputs(BaseModel):
 
     collection: Annotated[str, Field(max_length=64)]
     moment: Annotated[str | None, Field(alias="datetime", max_length=40)] = None
-    model: Annotated[str, Field(max_length=80)] = DEFAULT_MODEL
+    model: Annotated[str | None, Field(max_length=80)] = None
     bbox: Bbox
 
 
@@ -61,23 +75,26 @@ class PlanQuery(BaseModel):
         return edges
 
 
-@router.get("/processes/super-resolve")
-def describe(services: Services_) -> Document:
-    """What the process takes, and the operator's limit."""
-    return {
-        "id": "super-resolve",
-        "version": "1.0.0",
-        "title": "Super-resolve a view",
-        "jobControlOptions": ["async-execute", "dismiss"],
-        "inputs": ViewInputs.model_json_schema(by_alias=True)["properties"],
-        "limit_blocks": services.settings.limit_blocks,
-    }
+class ListQuery(BaseModel):
+    """What may be asked of the list of jobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 20
 
 
-@router.post("/processes/super-resolve/execution", status_code=201)
-def execute(services: Services_, body: Execution, response: Response) -> Document:
-    """Start a job for the blocks of a view that are not there yet."""
-    job = services.jobs.submit(_order(services, body.inputs))
+@router.post("/processes/{process_id}/execution", status_code=201)
+def execute(
+    services: Services_, process_id: str, body: Execution, request: Request, response: Response
+) -> Document:
+    """Start a job for the blocks of a view that are not there yet.
+
+    The same wish of the same client, while its job is under way, gets that job.
+    """
+    order = _order(services, body.inputs, process_id)
+    job = services.jobs.submit(
+        order, body.inputs.collection, client=client_of(request), process=process_id
+    )
     response.headers["location"] = f"/jobs/{job.id}"
     return job.document()
 
@@ -86,18 +103,27 @@ def execute(services: Services_, body: Execution, response: Response) -> Documen
 def plan(services: Services_, cube_id: str, query: Annotated[PlanQuery, Query()]) -> Document:
     """How many blocks a view has, how many are computed, and how long the rest would take.
 
-    A view beyond the limit is planned too (its `total` says so), but would not be executed.
+    A view beyond the limit is counted only (its `total` says so), and would not be executed.
     """
     asked = query.model_dump(by_alias=True) | {"collection": cube_id, "bbox": query.edges()}
     inputs = ViewInputs.model_validate(asked)
-    order = _order(services, inputs)
+    order = _order(services, inputs, "super-resolve")
     return {
-        "total": len(order.plan.blocks),
-        "cached": order.plan.cached,
+        "total": order.total,
+        "cached": order.plan.cached if order.plan else 0,
         "estimated_seconds": round(services.jobs.estimate_s(order), 2),
         "limit_blocks": services.settings.limit_blocks,
         "bbox": inputs.bbox,
     }
+
+
+@router.get("/jobs")
+def job_list(
+    services: Services_, request: Request, query: Annotated[ListQuery, Query()]
+) -> Document:
+    """The newest jobs of whoever asks, the newest first."""
+    jobs = services.jobs.of_client(client_of(request), query.limit)
+    return {"jobs": [job.document() for job in jobs], "links": [{"rel": "self", "href": "/jobs"}]}
 
 
 @router.get("/jobs/{job_id}")
@@ -106,32 +132,66 @@ def job_status(services: Services_, job_id: str) -> Document:
     return services.jobs.find(job_id).document()
 
 
+@router.get("/jobs/{job_id}/results")
+def job_results(services: Services_, job_id: str) -> Document:
+    """Where the layers that a job computed are found, as TileJSON."""
+    job = services.jobs.find(job_id)
+    if job.state in ACTIVE:
+        raise NotReady("the job has not ended; ask again when its status is successful")
+    if job.state != "successful":
+        raise Conflict(f"the job has no results, it is {job.state}: {job.message}"[:300])
+    asked = job.asked
+    cube = services.catalog.open(asked["collection"])
+    query = f"datetime={asked['datetime']}&model={asked['model']}"
+    base = f"/collections/{asked['collection']}/layers"
+    return {
+        layer.id: {
+            "href": f"{base}/{layer.id}/WebMercatorQuad/tilejson.json?{query}",
+            "type": "application/json",
+            "title": layer.title,
+        }
+        for layer in layers_of(cube)
+        if asked["model"] in layer.models
+    }
+
+
 @router.delete("/jobs/{job_id}")
 def dismiss(services: Services_, job_id: str) -> Document:
-    """Cancel a job; the block in hand is finished and kept, nothing after it is computed."""
+    """Cancel a job; finished blocks are kept, the one in hand ends within two seconds."""
     return services.jobs.dismiss(job_id).document()
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
-def job_events(services: Services_, job_id: str) -> EventSourceResponse:
-    """Server-sent events: `block` for each new block with its bbox, `status` for each change."""
+def job_events(
+    services: Services_,
+    job_id: str,
+    last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0,
+) -> EventSourceResponse:
+    """Server-sent events: `block` for each new block with its bbox, `status` for each change.
+
+    Who was interrupted goes on after `Last-Event-ID`.
+    """
     services.jobs.find(job_id)
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        async for kind, content in services.jobs.events(job_id):
-            yield ServerSentEvent(json.dumps(content), event=kind)
+        async for event in services.jobs.events(job_id, last_event_id):
+            yield ServerSentEvent(json.dumps(event.content), event=event.kind, id=str(event.number))
 
     return EventSourceResponse(stream())
 
 
-def _order(services: Services, inputs: ViewInputs) -> Order:
+def _order(services: Services, inputs: ViewInputs, process_id: str) -> Order:
+    if process_id not in PROCESSES:
+        raise NotFound(f"no process {process_id[:40]!r}; there are {', '.join(PROCESSES)}")
     cube = services.catalog.open(inputs.collection)
-    model = find_model(inputs.model)
+    model = find_model(inputs.model or PROCESSES[process_id])
+    if process_id == "fuse" and not isinstance(model, SeriesModel):
+        raise InvalidInput(f"{model.card.id} takes one date; ask super-resolve for it")
     if inputs.moment is None:
         slot = default_scene_slot(cube)
     else:
         slot = cube.scene_at(parse_rfc3339(inputs.moment)).slot
-    view = View(cube, find_layer(cube, "sr"), slot, model)
+    find_layer(cube, "sr")
     west, south, east, north = inputs.bbox
     window = cube.grid.window_of(lonlat_bbox=(west, south, east, north))
-    return services.jobs.plan(view.cube, model, slot, window)
+    return services.jobs.plan(cube, model, slot, window)

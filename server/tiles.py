@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import morecantile
 from attrs import define
 from fastapi import Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from morecantile import TileMatrixSet
 from pydantic import BaseModel, ConfigDict, Field
 from titiler.core.factory import BaseFactory
@@ -157,16 +158,18 @@ Services_ = Annotated[Services, Depends(services_of)]
 Address_ = Annotated[Address, Depends(address_of)]
 
 
-def tile(request: Request, services: Services_, query: TileQuery_, address: Address_) -> Response:
+async def tile(
+    request: Request, services: Services_, query: TileQuery_, address: Address_
+) -> Response:
     """Draw a tile of one layer, 256 pixels wide."""
-    return _answer(request, services, query, (address, 256))
+    return await _answer(request, services, query, (address, 256))
 
 
-def tile_2x(
+async def tile_2x(
     request: Request, services: Services_, query: TileQuery_, address: Address_
 ) -> Response:
     """Draw a tile of one layer, 512 pixels wide."""
-    return _answer(request, services, query, (address, 512))
+    return await _answer(request, services, query, (address, 512))
 
 
 def draw(view: View, query: TileQuery, frame: Frame) -> tuple[bytes, bool] | None:
@@ -193,23 +196,36 @@ def finest_zoom(tms: TileMatrixSet, view: View) -> int:
     return min(next(zooms, tms.maxzoom) + 2, tms.maxzoom)
 
 
-def _answer(
+async def _answer(
     request: Request, services: Services, query: TileQuery, place: tuple[Address, int]
 ) -> Response:
     address, size_px = place
-    cube = services.catalog.open(address.cube_id)
-    view = find_view(cube, address.layer_id, query)
-    frame = address.frame(size_px)
+
+    def found() -> tuple[View, Frame]:
+        cube = services.catalog.open(address.cube_id)
+        return find_view(cube, address.layer_id, query), address.frame(size_px)
+
+    view, frame = await run_in_threadpool(found)
     etag = _etag(view, query, frame)
     # Only final tiles carry an ETag, so whoever returns one holds what we would draw again.
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"etag": etag})
-    drawn = draw(view, query, frame)
+
+    def drawing() -> tuple[bytes, bool] | None:
+        with services.metrics.tile_seconds.labels(view.layer.id).time():
+            return draw(view, query, frame)
+
+    fresh = False
+    drawn = None
+    while not fresh:
+        drawn, began_since = await services.renders.run(etag, drawing, request.is_disconnected)
+        # What was begun before we asked may lack a block that has come since, unless it is final.
+        fresh = began_since or (drawn is not None and drawn[1])
     if drawn is None:
         return Response(status_code=204, headers={"cache-control": "no-store"})
     data, final = drawn
     headers = {
-        "cache-control": _cache_control(query, cube, final=final),
+        "cache-control": _cache_control(query, view.cube, final=final),
         "x-srcube-complete": str(final).lower(),
     }
     if final:

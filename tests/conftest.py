@@ -1,5 +1,6 @@
 """What many tests share: a small demo catalog, and a real server of it."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +16,14 @@ from datacube.demo import DemoSize, build_simulated
 from datacube.settings import Settings
 from server.cli import _listening
 from server.main import make_app
+from server.protocol import uvicorn_limits
 
 # Property tests are judged by their law, never by the clock.
 hypothesis_settings.register_profile("srcube", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("srcube")
+
+# Tests wait for workers, whatever else the machine does.
+os.environ.setdefault("SRCUBE_WORKER_NICENESS", "0")
 
 SIZE = DemoSize(shape=(240, 300), dates=2, truth_dates=1)  # six blocks
 
@@ -47,7 +52,7 @@ class serving:  # noqa: N801 (used as a context manager)
         app = make_app(settings.model_copy(update={"port": self._port}))
         self.app = app
         self._server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+            uvicorn.Config(app, **uvicorn_limits() | {"timeout_graceful_shutdown": 2})
         )
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True

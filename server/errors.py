@@ -1,0 +1,19 @@
+"""What a server refuses, beside what can go wrong anywhere (`datacube.errors`)."""
+
+import logging
+
+from datacube.errors import SrcubeError
+
+log = logging.getLogger("srcube.server")
+
+
+class TooLarge(SrcubeError):
+    """More than the operator allows in one request."""
+
+    code = "ViewportTooLarge"
+
+
+class TooMany(SrcubeError):
+    """The queue is full; the client should come back."""
+
+    code = "TooManyJobs"

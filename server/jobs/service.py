@@ -1,0 +1,207 @@
+"""What the routes speak to: orders taken, watched, cancelled, and told how they go.
+
+A job that somebody has watched is dropped when nobody has watched it for a while
+(`SRCUBE_UNWATCHED_S`); one that nobody ever watched runs to its end.
+"""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from datacube import Cube, Window
+from datacube.errors import NotFound, SrcubeError, Unavailable
+from datacube.settings import Settings
+from server.errors import TooLarge, log
+from server.jobs.blocks import BlockQueue
+from server.jobs.database import Database
+from server.jobs.ledger import Event, Ledger, Limits
+from server.jobs.order import Order, make_order
+from server.jobs.records import ENDED, Job, NewJob
+from server.jobs.supervisor import Supervisor
+from server.jobs.tasks import Executor
+from server.jobs.watchers import Watchers
+from server.jobs.workers import LocalExecutor, WorkerLimits
+from sr_engine.model import Model
+
+FIRST_ESTIMATE_S = 0.5  # of one block, until one has been timed
+LOOK_S = 1.0  # between a watcher's looks where it is not woken: another server may do the work
+
+
+class JobService:
+    """Takes orders, sees that they are worked through, and tells how they go."""
+
+    def __init__(self, settings: Settings, executor: Executor | None = None) -> None:
+        self._settings = settings
+        self._executor = executor
+        self._limits = Limits(settings.limit_jobs, settings.limit_client_jobs)
+        self._watchers = Watchers()
+        self._database: Database | None = None
+
+    def start(self) -> None:
+        """Open the database and go on with what is in it.
+
+        Where it cannot be opened, the server goes on without jobs: each is answered by
+        Unavailable.
+        """
+        try:
+            self._database = Database(database_path(self._settings))
+        except SrcubeError:
+            log.exception("no jobs can be taken")
+            return
+        self._ledger, self._blocks = Ledger(self._database), BlockQueue(self._database)
+        executor = self._executor or make_executor(self._settings)
+        self._supervisor = Supervisor(
+            self._blocks, executor, self._watchers.ring, self._drop_abandoned
+        )
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """Finish the blocks in hand; the rest waits in the database for the next start."""
+        if self._database:
+            self._supervisor.stop()
+            self._database.close()
+            self._database = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs can be taken."""
+        return self._database is not None
+
+    def plan(self, cube: Cube, model: Model, slot: int, window: Window) -> Order:
+        """Which blocks a view has and lacks; workers get ready meanwhile."""
+        if self.ready:
+            self._supervisor.warm_up()
+        return make_order(cube, model, slot, window, most=self._settings.limit_blocks)
+
+    def estimate_s(self, order: Order) -> float:
+        """Seconds the missing blocks will take, from those computed before."""
+        each = self._blocks.seconds_each(order.model.card.key) if self.ready else None
+        count = len(order.plan.missing) if order.plan else order.total
+        return (FIRST_ESTIMATE_S if each is None else each) * count / self._settings.workers
+
+    def submit(self, order: Order, cube_id: str, *, client: str, process: str) -> Job:
+        """Queue an order, or find the job that was queued for the same; raises TooLarge, TooMany.
+
+        An order that finds all its blocks has ended when this returns.
+        """
+        if order.plan is None:
+            raise TooLarge(
+                f"the view has {order.total} blocks, at most {self._settings.limit_blocks} may be "
+                "super-resolved at once; zoom in or ask for a smaller bbox"
+            )
+        ledger = self._ledger_or_refusal()
+        new = NewJob(
+            id=uuid.uuid4().hex,
+            client=client,
+            process=process,
+            asked=_asked(order, cube_id),
+            total=order.total,
+            missing=order.tasks(self._settings.data, cube_id),
+            estimated_s=self.estimate_s(order),
+        )
+        job = ledger.add(new, self._limits)
+        self._supervisor.look()
+        return job
+
+    def find(self, job_id: str) -> Job:
+        """A job by id; raises NotFound."""
+        return self._ledger_or_refusal().find(job_id)
+
+    def of_client(self, client: str, limit: int) -> tuple[Job, ...]:
+        """A client's newest jobs."""
+        return self._ledger_or_refusal().of_client(client, limit)
+
+    def dismiss(self, job_id: str, why: str = "cancelled") -> Job:
+        """Cancel: nothing more is computed, and a block in hand ends within two seconds."""
+        job = self._ledger_or_refusal().dismiss(job_id, why)
+        self._watchers.ring([job_id])
+        self._supervisor.look()
+        return job
+
+    async def events(self, job_id: str, after: int = 0) -> AsyncIterator[Event]:
+        """Every event of a job after the one numbered so, past ones first, until it has ended."""
+        ledger = self._ledger_or_refusal()
+        with self._watchers.watching(job_id) as woken:
+            while self.ready:
+                woken.clear()
+                events = await asyncio.to_thread(ledger.events, job_id, after)
+                for event in events:
+                    after = event.number
+                    yield event
+                    if event.kind == "status" and event.content["status"] in ENDED:
+                        return
+                if not events and (await asyncio.to_thread(ledger.find, job_id)).state in ENDED:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), LOOK_S)
+
+    @property
+    def computed(self) -> int:
+        """Blocks computed since the start, those excepted that were there already."""
+        return self._supervisor.computed if self.ready else 0
+
+    def counts(self) -> dict[str, int]:
+        """Jobs that wait or run, blocks unfinished, and event streams open."""
+        if not self.ready:
+            return {"jobs": 0, "blocks": 0, "watchers": self._watchers.count()}
+        return {
+            "jobs": len(self._ledger.active()),
+            "blocks": self._blocks.unfinished(),
+            "watchers": self._watchers.count(),
+        }
+
+    def _ledger_or_refusal(self) -> Ledger:
+        if not self.ready:
+            raise Unavailable("the jobs' database is not open")
+        return self._ledger
+
+    def _drop_abandoned(self) -> None:
+        for job_id in self._watchers.abandoned(self._settings.unwatched_s):
+            with suppress(NotFound):
+                if self._ledger.find(job_id).state not in ENDED:
+                    self._ledger.dismiss(job_id, "dropped, since nobody watches it any more,")
+
+
+def make_executor(settings: Settings) -> Executor:
+    """Where blocks are computed: a Dask cluster if settings name one, else worker processes."""
+    if settings.dask_address is not None:
+        from server.jobs.cluster import DaskExecutor  # noqa: PLC0415 (starts an event loop)
+
+        return DaskExecutor(settings.dask_address)
+    return LocalExecutor(
+        WorkerLimits(
+            count=settings.workers,
+            memory_mb=settings.worker_memory_mb,
+            block_s=settings.limit_block_s,
+            niceness=settings.worker_niceness,
+        )
+    )
+
+
+def database_path(settings: Settings) -> Path:
+    """The database's file: as set, else within the catalog's folder, else in the user's own."""
+    if settings.jobs_db is not None:
+        return settings.jobs_db
+    if "://" not in settings.data:
+        return Path(settings.data).expanduser() / ".srcube" / "jobs.sqlite3"
+    name = hashlib.sha256(settings.data.encode()).hexdigest()[:16]
+    return Path.home() / ".local/state/srcube" / f"jobs-{name}.sqlite3"
+
+
+def _asked(order: Order, cube_id: str) -> dict[str, Any]:
+    """The wish in few words: what tells it from another wish, and what results are found by."""
+    plan = order.plan
+    scenes = order.cube.scenes
+    return {
+        "collection": cube_id,
+        "datetime": next(one.scene.stamp for one in scenes if one.slot == order.slot),
+        "model": order.model.card.id,
+        "key": order.model.card.key,
+        "uid": order.cube.root.commit.uid,
+        "generation": order.cube.generation,
+        "blocks": sorted(plan.blocks) if plan else [],
+    }

@@ -1,0 +1,127 @@
+"""HTTP as uvicorn's fast parser reads it, with the limits on heads and on patience it lacks.
+
+A client that sends its head a byte at a time, or without end, or stops in the middle of a body,
+holds a connection and nothing else, and not for long.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server.errors import log
+from server.problems import problem
+
+LONGEST_HEAD = 32 * 1024  # request line and headers
+HEAD_S = 5.0  # from the first to the last byte of a head
+BODY_IDLE_S = 60.0  # between two pieces of a body
+
+
+class _HeadTooLong(ValueError):
+    """Raised within the parser, which gives up then."""
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One connection."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _in_head = True
+    _head_bytes = 0
+    _too_long = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a head soon."""
+        super().connection_made(transport)
+        self._expect(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._expect(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head, and give up on one that goes on and on."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > LONGEST_HEAD and not self.transport.is_closing():
+            self._too_long = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self._expect(HEAD_S)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header; the parser makes a 400 of what is raised here."""
+        super().on_header(name, value)
+        if len(self.url) + sum(len(key) + len(text) + 4 for key, text in self.headers) > (
+            LONGEST_HEAD
+        ):
+            self._too_long = True
+            raise _HeadTooLong
+
+    def on_headers_complete(self) -> None:
+        """The head is there; a body may follow."""
+        if len(self.url) > LONGEST_HEAD:
+            self._too_long = True
+            raise _HeadTooLong
+        self._in_head = False
+        self._expect(BODY_IDLE_S)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Another piece of a body has come."""
+        self._expect(BODY_IDLE_S)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there; how long its answer takes is not the client's doing."""
+        self._expect(None)
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on another protocol has the connection."""
+        self._expect(None)
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be read, and hang up."""
+        if self.transport.is_closing():
+            return
+        if self._too_long:
+            detail = f"need a request line and headers of at most {LONGEST_HEAD} bytes together"
+            answer = problem(431, "HeadTooLarge", detail)
+        else:
+            answer = problem(400, "Malformed", msg or "this is not HTTP")
+        head = {key.decode(): value.decode() for key, value in answer.raw_headers}
+        lines = [f"HTTP/1.1 {answer.status_code} Refused", "connection: close"]
+        lines += [f"{key}: {value}" for key, value in head.items()]
+        self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + bytes(answer.body))
+        self.transport.close()
+
+    def _expect(self, within_s: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if within_s is None else self.loop.call_later(within_s, self._give_up)
+
+    def _give_up(self) -> None:
+        log.info("a client was too slow", extra={"facts": {"client": str(self.client)}})
+        self.transport.abort()
+
+
+def uvicorn_limits() -> dict[str, Any]:
+    """What `uvicorn.Config` is to be made with beside the application."""
+    return {
+        "http": GuardedHttp,
+        "limit_concurrency": 2048,  # connections; requests are limited, and told so, by ours
+        "timeout_keep_alive": 5,
+        "ws_max_size": 1024 * 1024,
+        "ws_max_queue": 32,
+        "timeout_graceful_shutdown": 20,
+        "server_header": False,
+        "access_log": False,
+        "log_config": None,
+    }
