@@ -202,6 +202,7 @@ def test_an_idle_child_leaves_and_nobody_is_blamed(tmp_path: Path) -> None:
         pid = decoder.pid
         assert pid is not None
         wait_for_end(pid)
+        assert decoder.pid is None
     decoder.close()
 
 

@@ -153,13 +153,16 @@ def ingest_odc(source: Path, target: Path) -> None:
 
 def _measured(side: str, source: Path, target: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "datacube.ingest.bench", side, str(source), str(target)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
     found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return found
 
 
 def main() -> None:
-    """Run one side, and print what it took beyond its imports; children that decode included."""
+    """Run one side, and print what it took beyond its imports; children that decode included.
+
+    Of memory those that are there at the end: one that idled for a minute has left.
+    """
     side, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     started = time.process_time()
     {"ours": ingest_ours, "odc": ingest_odc}[side](source, target)

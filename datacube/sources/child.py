@@ -95,6 +95,11 @@ class Child:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it is there; one that was idle for long has left."""
+        return self._process.poll() is None
+
     def ask(self, request: Document, source: Bytes | None = None) -> Document:
         """The answer to a request; what it wants of the file is given from `source`.
 

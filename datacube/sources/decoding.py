@@ -51,7 +51,7 @@ class Decoder:
     def pid(self) -> int | None:
         """The child's process id, None where there is no child now."""
         child = self._child
-        return child.pid if child else None
+        return child.pid if child and child.is_running else None
 
     @contextmanager
     def asking(
