@@ -175,6 +175,12 @@ class View:
             return None
         places: tuple[int, ...] = ()
         if self.layer.variable == "reflectance":
+            missing = set(bands) - set(product.bands)
+            if missing:
+                raise InvalidInput(
+                    f"{product.path} has no {', '.join(sorted(missing))}; it has "
+                    f"{', '.join(product.bands)}"
+                )
             places = tuple(product.bands.index(band) for band in bands)
         layer = ProductLayer(product, self.layer.variable, places)
         how: Resampling = "nearest" if self.layer.flagged else resampling

@@ -83,6 +83,18 @@ def picture(pixels: Pixels, stretch: Stretch) -> NDArray[np.uint8]:
     return rgb(pixels, stretch) if whole else rgba(pixels, stretch)
 
 
+def index_rgba(
+    values: NDArray[np.float32], span: tuple[float, float], colormap: str
+) -> NDArray[np.uint8]:
+    """An image (y, x, 4) of values between the ends of `span`; none where they are not finite."""
+    low, high = span
+    here = np.isfinite(values)
+    level = (np.where(here, values, low) - low) / (high - low)
+    image = _colours(colormap)[np.rint(np.clip(level, 0, 1) * 255).astype(np.uint8)]
+    image[..., 3][~here] = 0
+    return image
+
+
 def class_rgba(pixels: Pixels) -> NDArray[np.uint8]:
     """An image (y, x, 4) of scene classes."""
     image = _class_table()[np.minimum(pixels.dn[..., 0], len(SCL_COLOURS) - 1)]
@@ -121,9 +133,13 @@ def _table(stretch: Stretch) -> NDArray[np.uint8]:
     grey: NDArray[np.uint8] = np.rint(np.clip(level, 0, 1) ** GAMMA * 255).astype(np.uint8)
     if stretch.colormap is None:
         return grey
-    colours = np.array([cmap.get(stretch.colormap)[index] for index in range(256)], np.uint8)
-    coloured: NDArray[np.uint8] = colours[grey]
-    return coloured
+    return _colours(stretch.colormap)[grey]
+
+
+@lru_cache(maxsize=64)
+def _colours(colormap: str) -> NDArray[np.uint8]:
+    """The 256 colours of a map by its name, (256, 4)."""
+    return np.array([cmap.get(colormap)[index] for index in range(256)], np.uint8)
 
 
 @lru_cache(maxsize=1)

@@ -7,31 +7,38 @@ reading and rendering through it costs several times more than the work itself.
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import morecantile
+import numpy as np
 from attrs import define
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from morecantile import TileMatrixSet
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from rio_tiler.colormap import cmap
 from titiler.core.factory import BaseFactory
 from titiler.core.models.mapbox import TileJSON
 
 from datacube import Cube
 from datacube.errors import InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
+from server.expressions import MAX_LENGTH, Formula, find_index, parse
 from server.layers import TRUE_COLOUR, View, find_layer, model_of
 from server.ogc.matrix_sets import crs_text, matrix_set
-from server.reader import Frame
-from server.render import class_rgba, encode, flag_rgba, picture
+from server.reader import Frame, Pixels
+from server.render import class_rgba, encode, flag_rgba, index_rgba, picture
 from server.services import Services, services_of
+from server.tile_data import DATA_MEDIA, encode_values, values_of
 
 DRAWING_VERSION = 1  # part of every ETag; raised when the same pixels are drawn differently
-MEDIA = {"webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg"}
+MEDIA = {"webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg", **DATA_MEDIA}
 MAX_ZOOM = 24
+INDEX_RANGE = (-1.0, 1.0)
+INDEX_COLOURS = "rdylgn"
 STANDARD_PIXEL_M = 0.28e-3  # what a scale denominator refers to, by OGC 17-083r4
 
 
@@ -47,7 +54,12 @@ class TileQuery(BaseModel):
     )
     rescale: Annotated[str | None, Field(max_length=40, description="low,high: 0,0.3")] = None
     resampling: Literal["nearest", "bilinear"] = "bilinear"
-    format: Literal["webp", "png", "jpeg"] = "webp"
+    format: Literal["webp", "png", "jpeg", "tif", "npy"] = "webp"
+    index: Annotated[str | None, Field(max_length=20, description="NDVI, of spyndex")] = None
+    expression: Annotated[
+        str | None, Field(max_length=MAX_LENGTH, description="(B08-B04)/(B08+B04)")
+    ] = None
+    colormap: Annotated[str | None, Field(max_length=40, description="see /colorMaps")] = None
     v: Annotated[str | None, Field(max_length=20, description="generation, to cache it")] = None
 
     def stretch(self) -> tuple[float, float] | None:
@@ -174,16 +186,55 @@ async def tile_2x(
 
 def draw(view: View, query: TileQuery, frame: Frame) -> tuple[bytes, bool] | None:
     """An encoded tile and whether it is final; None where there is nothing to show."""
-    pixels = view.read(band_choice(view, query.bands), frame, query.resampling)
+    formula = formula_of(view, query)
+    bands = formula.bands if formula else band_choice(view, query.bands)
+    pixels = view.read(bands, frame, query.resampling)
     if pixels is None or not pixels.valid.any():
         return None
-    if view.layer.kind == "classes":
-        image = class_rgba(pixels)
-    elif view.layer.flagged:
-        image = flag_rgba(pixels)
-    else:
-        image = picture(pixels, view.stretch(query.stretch()))
+    if formula is None and query.format not in DATA_MEDIA:
+        return encode(_image(view, query, pixels), query.format), pixels.complete
+    values = values_of(view, pixels)
+    if formula is not None:
+        values = formula.of(dict(zip(bands, values, strict=True)))[np.newaxis]
+        bands = (formula.text,)
+    if query.format in DATA_MEDIA:
+        return encode_values(values, bands, frame, query.format), pixels.complete
+    low, high = query.stretch() or INDEX_RANGE
+    image = index_rgba(values[0], (low, high), colormap_of(query) or INDEX_COLOURS)
     return encode(image, query.format), pixels.complete
+
+
+def _image(view: View, query: TileQuery, pixels: Pixels) -> NDArray[np.uint8]:
+    if view.layer.kind == "classes":
+        return class_rgba(pixels)
+    if view.layer.flagged:
+        return flag_rgba(pixels)
+    stretch = view.stretch(query.stretch())
+    colormap = colormap_of(query)
+    if colormap is not None and pixels.dn.shape[-1] != 1:
+        raise InvalidInput("need one band for a colormap, got three; name one with bands")
+    return picture(pixels, replace(stretch, colormap=colormap) if colormap else stretch)
+
+
+def formula_of(view: View, query: TileQuery) -> Formula | None:
+    """The index or expression asked for, None where bands are to be shown as they are."""
+    if query.index is None and query.expression is None:
+        return None
+    if query.bands is not None or (query.index is not None and query.expression is not None):
+        raise InvalidInput("need one of bands, index and expression, got several")
+    if view.layer.variable not in {"", "reflectance"} or view.layer.kind == "classes":
+        raise InvalidInput(f"layer {view.layer.id} has no bands to compute with")
+    names = tuple(band.name for band in view.cube.bands)
+    if query.index is not None:
+        return find_index(query.index, names)
+    return parse(str(query.expression), names)
+
+
+def colormap_of(query: TileQuery) -> str | None:
+    """The colour map asked for; raises InvalidInput for a name that is none."""
+    if query.colormap is not None and query.colormap not in cmap.list():
+        raise InvalidInput(f"no colormap {query.colormap!r}; /colorMaps lists those there are")
+    return query.colormap
 
 
 def finest_zoom(tms: TileMatrixSet, view: View) -> int:
@@ -239,7 +290,8 @@ def _etag(view: View, query: TileQuery, frame: Frame) -> str:
     model = view.model.card.key if view.model else ""
     parts = (
         commit.uid, commit.generation, view.layer.id, view.slot, model, frame,
-        query.bands, query.rescale, query.resampling, query.format, DRAWING_VERSION,
+        query.bands, query.rescale, query.resampling, query.format, query.index,
+        query.expression, query.colormap, DRAWING_VERSION,
     )  # fmt: skip
     return f'"{hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()}"'
 
