@@ -111,7 +111,7 @@ def test_a_cluster_finishes_the_scene_though_a_worker_is_killed(tmp_path: Path) 
     seen = tmp_path / "readers"
     seen.mkdir()
     pixels = tiny_pixels(3, TALL)
-    with LocalCluster(  # type: ignore[no-untyped-call]
+    with LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
     ) as cluster:
         killed: list[int] = []

@@ -249,9 +249,9 @@ def _on_cluster(address: str, parts: list[Delayed], whole: Delayed, report: _Cou
     from distributed.client import FutureCancelledError  # noqa: PLC0415
 
     try:
-        with Client(address, timeout=CONNECT_S, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        with Client(address, timeout=CONNECT_S, set_as_default=False) as client:
             *pieces, last = client.compute([*parts, whole])
-            for piece in as_completed(pieces, loop=client.loop):  # type: ignore[no-untyped-call]
+            for piece in as_completed(pieces, loop=client.loop):
                 if piece.status != "finished":
                     break
                 report()
