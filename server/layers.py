@@ -17,8 +17,18 @@ from server.reader import (
 from server.render import FLAG_COLOURS, Stretch
 from sr_engine.blocks import product_path
 from sr_engine.model import Model
-from sr_engine.planes import AUDIT_PLANES, CONSISTENCY, INFLUENCE, PLANES, QUALITY, REACH, SIGMA
+from sr_engine.planes import (
+    AUDIT_PLANES,
+    CONSISTENCY,
+    INFLUENCE,
+    PLANES,
+    QUALITY,
+    REACH,
+    SCALE,
+    SIGMA,
+)
 from sr_engine.registry import DEFAULT_MODEL, find_model, models
+from sr_engine.trust.calibration import calibration_of, calibration_or_none
 
 TRUTH = "truth"
 TRUE_COLOUR = ("B04", "B03", "B02")
@@ -56,7 +66,7 @@ class Layer:
         """Ids of the models that make it, the default first."""
         if not self.by_model:
             return ()
-        return tuple(name for name, model in models().items() if self.variable in _variables(model))
+        return tuple(name for name, model in models().items() if _makes(model, self))
 
     @property
     def default_model(self) -> str | None:
@@ -113,6 +123,15 @@ LAYERS = {
             SIGMA.name,
             units="reflectance",
             high=0.03,
+            colormap="viridis",
+        ),
+        Layer(
+            "interval",
+            "Uncertainty: half of the calibrated 90 % interval",
+            "uncertainty",
+            SCALE.name,
+            units="reflectance",
+            high=0.1,
             colormap="viridis",
         ),
         Layer(
@@ -192,6 +211,8 @@ class View:
         if not self.layer.colormap:
             return Stretch(low, high)
         scale = PLANES[self.layer.variable].scale_factor
+        if self.layer.variable == SCALE.name and self.model:
+            scale *= calibration_of(self.model.card).over_bands()
         return Stretch(low, high, scale, -scale, self.layer.colormap)
 
 
@@ -222,7 +243,7 @@ def model_of(layer: Layer, model_id: str | None) -> Model | None:
             )
         return None
     model = find_model(model_id or layer.default_model or DEFAULT_MODEL)
-    if layer.variable not in _variables(model):
+    if not _makes(model, layer):
         raise InvalidInput(
             f"{model.card.id} does not make layer {layer.id}; "
             f"the models that do are {', '.join(layer.models)}"
@@ -230,8 +251,12 @@ def model_of(layer: Layer, model_id: str | None) -> Model | None:
     return model
 
 
-def _variables(model: Model) -> set[str]:
-    return {"reflectance", *(plane.name for plane in (*model.planes, *AUDIT_PLANES))}
+def _makes(model: Model, layer: Layer) -> bool:
+    """Whether the layer can be had of a model; an interval is told only where it is calibrated."""
+    planes = (*model.planes, *AUDIT_PLANES)
+    if layer.variable == SCALE.name and calibration_or_none(model.card) is None:
+        return False
+    return layer.variable in {"reflectance", *(plane.name for plane in planes)}
 
 
 def _flag_legend() -> dict[str, Any]:

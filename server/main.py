@@ -67,6 +67,19 @@ def _fusion_figures(_data: Path | None) -> Figures:
     return fusion_figures()
 
 
+def _sr_figures(data: Path | None) -> Figures:
+    from sr_engine.default.bench import sr_figures  # noqa: PLC0415
+
+    return sr_figures(data)
+
+
+def _trust_figures(data: Path | None) -> Figures:
+    from sr_engine.explain.bench import explain_figures  # noqa: PLC0415
+    from sr_engine.trust.protocol import trust_figures  # noqa: PLC0415
+
+    return trust_figures(data) | explain_figures()
+
+
 def _tiles_figures(data: Path | None) -> Figures:
     from server.tiles_bench import tiles_figures  # noqa: PLC0415
 
@@ -83,7 +96,9 @@ server.cli.register_bench(
         "demo": _demo_figures,
         "fusion": _fusion_figures,
         "ingest": _ingest_figures,
+        "sr": _sr_figures,
         "tiles": _tiles_figures,
+        "trust": _trust_figures,
     },
 )
 

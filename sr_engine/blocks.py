@@ -61,7 +61,9 @@ def product_spec(cube: Cube, model: Model) -> ProductSpec:
     bands = card.bands or tuple(band.name for band in cube.bands)
     attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
     attributes["provenance"] = provenance(card, bands)
-    attributes["quality_not_tested"] = not_tested(cube, tuple(one.name for one in model.planes))
+    attributes["quality_not_tested"] = not_tested(
+        cube, card, tuple(one.name for one in model.planes)
+    )
     if isinstance(model, SeriesModel):
         attributes["generation"] = cube.generation
         attributes["dates"] = {

@@ -15,6 +15,7 @@ from sr_engine.l1b import cli as l1b_cli
 from sr_engine.l1b import training_cli as l1b_training_cli
 from sr_engine.scenes import cli as scenes_cli
 from sr_engine.sharpen import cli as sharpen_cli
+from sr_engine.trust import cli as trust_cli
 
 if TYPE_CHECKING:
     from datacube import Cube
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     models_cli.register(app)
     scenes_cli.register(app)
     explain_cli.register(app)
+    trust_cli.register(app)
     l1b_cli.register(app)
     train = typer.Typer(
         help="Train a model: settings from a TOML file, stopped and resumed at will."

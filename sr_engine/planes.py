@@ -26,6 +26,10 @@ SIGMA = PlaneSpec(
     "sigma", "posterior standard deviation of reflectance, mean over bands", "1", 1e-5
 )
 SCALE = PlaneSpec("scale", "scale of the error as the model tells it, rms over bands", "1", 1e-5)
+BAND_SCALES = {
+    band: PlaneSpec(f"scale_{band}", f"scale of the error of {band}", "1", 1e-5)
+    for band in ("B02", "B03", "B04", "B08")
+}
 CONSISTENCY = PlaneSpec(
     "consistency",
     "result degraded to the input's pixels minus the input, rms over bands, in sensor noise",
@@ -40,4 +44,7 @@ QUALITY = PlaneSpec(
     flags=tuple(flag.name.lower() for flag in Quality if flag.name and flag > 1),
 )
 AUDIT_PLANES = (CONSISTENCY, QUALITY)
-PLANES = {plane.name: plane for plane in (INFLUENCE, REACH, SIGMA, SCALE, *AUDIT_PLANES)}
+PLANES = {
+    plane.name: plane
+    for plane in (INFLUENCE, REACH, SIGMA, SCALE, *BAND_SCALES.values(), *AUDIT_PLANES)
+}

@@ -26,17 +26,18 @@ from sr_engine.audit.consistency import (
 )
 from sr_engine.audit.quality import (
     Input,
+    half_width_90,
     measured_flags,
     near_px,
     not_tested,
     shares,
-    wider_than_gain,
 )
 from sr_engine.blocks import compute_block, plan_blocks, predict_window, product_spec
 from sr_engine.planes import AUDIT_PLANES, QUALITY, Quality
 from sr_engine.registry import find_model
 from sr_engine.scenes.run import super_resolve
 from sr_engine.scenes.source import CubeScene
+from sr_engine.trust.calibration import calibration_of
 from tests.opensr_cases import noise, smooth
 from tests.scenes import BANDS, new_cube, scene
 
@@ -168,9 +169,18 @@ def test_a_result_the_sensor_would_not_have_seen_is_inconsistent(tmp_path: Path)
 
 
 def test_an_interval_is_compared_with_what_was_changed() -> None:
-    sigma = np.array([[0.01, 0.01]], np.float32)
-    gain = np.array([[0.016, 0.017]], np.float32)
-    np.testing.assert_array_equal(wider_than_gain(sigma, gain), [[True, False]])
+    """A posterior by the Gaussian's 1.645, a told scale by its calibration, no other at all."""
+    planes = {"sigma": np.array([[0.01, 0.02]], np.float32)}
+    fusion, default = find_model("fusion-x2").card, find_model("default-x2").card
+    posterior = half_width_90(fusion, planes)
+    assert posterior is not None
+    np.testing.assert_allclose(posterior, [[0.01645, 0.0329]], rtol=1e-6)
+    told = half_width_90(default, {"scale": planes["sigma"]})
+    assert told is not None
+    multipliers = calibration_of(default).multipliers["0.90"].values()
+    rms = float(np.sqrt(np.mean(np.square(list(multipliers)))))
+    np.testing.assert_allclose(told, rms * planes["sigma"], rtol=1e-5)
+    assert half_width_90(find_model("bicubic-x2").card, {"scale": planes["sigma"]}) is None
 
 
 def test_fusion_tells_where_its_interval_is_wider_than_its_gain(tmp_path: Path) -> None:
@@ -180,8 +190,8 @@ def test_fusion_tells_where_its_interval_is_wider_than_its_gain(tmp_path: Path) 
     masks = product.read_block(0, (0, 0), variable="quality")
     assert masks is not None
     assert 0 < where(masks, Quality.INTERVAL_WIDER_THAN_GAIN).mean() < 1
-    assert not_tested(cube, ("sigma",)) == []
-    assert not_tested(cube, ("influence",)) == ["interval_wider_than_gain"]
+    assert not_tested(cube, model.card, ("sigma",)) == []
+    assert not_tested(cube, model.card, ("influence",)) == ["interval_wider_than_gain"]
     assert product.attributes["quality_not_tested"] == []
 
 

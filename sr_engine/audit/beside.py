@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from datacube import Cube, Window
 from datacube.bands import find_bands
 from sr_engine.audit.consistency import RIM_PX, consistency, over_bands
-from sr_engine.audit.quality import Input, measured_flags, near_px, wider_than_gain
+from sr_engine.audit.quality import Input, half_width_90, measured_flags, near_px
 from sr_engine.bicubic import HALO_PX, bicubic
 from sr_engine.card import ModelCard
 from sr_engine.gaps import filled
 from sr_engine.model import Prediction, Reflectance
-from sr_engine.planes import CONSISTENCY, QUALITY, SIGMA, Quality
+from sr_engine.planes import CONSISTENCY, QUALITY, Quality
 
 Numbers = NDArray[np.uint16]
 
@@ -27,7 +27,7 @@ def audit_planes(
     slot, window = place
     bands = card.bands or tuple(band.name for band in cube.bands)
     measured = Input.of(cube, slot, bands, window, reach_px(card))
-    differences, masks = audited(measured, bands, cube.grid.gsd_m, around)
+    differences, masks = audited(measured, card, (bands, cube.grid.gsd_m), around)
     numbers = _enlarged(CONSISTENCY.encode(differences), card.factor)
     return {CONSISTENCY.name: numbers, QUALITY.name: masks}
 
@@ -38,24 +38,30 @@ def reach_px(card: ModelCard) -> int:
 
 
 def audited(
-    measured: Input, bands: tuple[str, ...], gsd_m: float, around: Prediction
+    measured: Input,
+    card: ModelCard | None,
+    place: tuple[tuple[str, ...], float],
+    around: Prediction,
 ) -> tuple[Reflectance, Numbers]:
     """Consistency (y, x), rms over bands, and quality masks (factor y, factor x).
 
-    `around` is the result of the window and `RIM_PX` measured pixels around it, NaN beyond the
-    scene.
+    `card` is the model's, None where that is not known; `place` the bands and the size of a
+    measured pixel in m; `around` the result of the window and `RIM_PX` measured pixels around
+    it, NaN beyond the scene.
     """
+    bands, gsd_m = place
     lr = measured.within(0)
     found = consistency(around.reflectance, lr, find_bands(bands), gsd_m)
     differences = over_bands(found)
     factor = around.reflectance.shape[1] // (lr.shape[1] + 2 * RIM_PX)
     masks = _enlarged(measured_flags(measured, differences), factor)
-    if SIGMA.name in around.planes:
+    half_width = half_width_90(card, around.planes)
+    if half_width is not None:
         rim = RIM_PX * factor
         inner = Window(rim, rim, *masks.shape).slices
         fine = around.reflectance[:, *inner]
         gain = np.abs(fine - _bicubic(measured, bands, factor)).mean(axis=0)
-        wide = wider_than_gain(around.planes[SIGMA.name][inner], gain)
+        wide = half_width[inner] > gain
         masks[wide & (masks > 0)] |= int(Quality.INTERVAL_WIDER_THAN_GAIN)
     return differences, masks
 

@@ -9,8 +9,9 @@ from datacube.store.layout import PlaneSpec
 from sr_engine.audit.beside import audited, reach_px
 from sr_engine.audit.consistency import RIM_PX
 from sr_engine.audit.quality import Input
+from sr_engine.card import ModelCard
 from sr_engine.model import Model, Prediction, Reflectance
-from sr_engine.planes import AUDIT_PLANES, CONSISTENCY, QUALITY, SIGMA
+from sr_engine.planes import AUDIT_PLANES, CONSISTENCY, QUALITY, SCALE, SIGMA
 from sr_engine.scenes.companions import Companion, MadeBlock
 
 GSD_M = 10.0  # bands are looked at with their PSF on this grid, nominal where a file has none
@@ -20,6 +21,7 @@ GSD_M = 10.0  # bands are looked at with their PSF on this grid, nominal where a
 class AuditCompanion:
     """Consistency and quality of each block. Files bring no classes: clouds are not flagged."""
 
+    card: ModelCard
     needs: tuple[str, ...]
     halo_px: int
     planes: tuple[PlaneSpec, ...] = AUDIT_PLANES
@@ -33,7 +35,7 @@ class AuditCompanion:
             {name: _cropped(plane, cut) for name, plane in made.planes.items()},
         )
         measured = Input(block.measured, None, block.halo_px)
-        differences, masks = audited(measured, block.bands, GSD_M, around)
+        differences, masks = audited(measured, self.card, (block.bands, GSD_M), around)
         fine = differences.repeat(block.factor, axis=0).repeat(block.factor, axis=1)
         flags = np.where(masks > 0, masks, np.float32(np.nan)).astype(np.float32)
         return {CONSISTENCY.name: fine, QUALITY.name: flags}
@@ -41,8 +43,8 @@ class AuditCompanion:
 
 def audit_companion(model: Model) -> Companion:
     """What `--with audit` adds for a model."""
-    needs = tuple(plane.name for plane in model.planes if plane.name == SIGMA.name)
-    return AuditCompanion(needs, reach_px(model.card))
+    needs = tuple(plane.name for plane in model.planes if plane in (SIGMA, SCALE))
+    return AuditCompanion(model.card, needs, reach_px(model.card))
 
 
 def _cropped(image: Reflectance, cut: int) -> Reflectance:

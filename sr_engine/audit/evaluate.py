@@ -151,7 +151,7 @@ def _beside(triple: Triple, image: Image) -> tuple[Image, NDArray[np.uint16]]:
     rim, near = RIM_PX * triple.factor, LARGEST_NEAR_PX
     around = Prediction(np.pad(image, ((0, 0), (rim, rim), (rim, rim)), constant_values=np.nan), {})
     lr = np.pad(triple.lr, ((0, 0), (near, near), (near, near)), constant_values=np.nan)
-    return audited(Input(lr, None, near), triple.bands, triple.gsd_m, around)
+    return audited(Input(lr, None, near), None, (triple.bands, triple.gsd_m), around)
 
 
 def _finite(value: float | None) -> float | None:

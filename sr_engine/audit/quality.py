@@ -4,6 +4,7 @@ A flag is a reason for doubt that can be told from the input, the result and the
 is set does not make a pixel right. Which flags could not be tested is told beside them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from datacube import Cube, Window
 from datacube.masks import CLOUD_CLASSES, SHADOW
 from datacube.scene import reflectance_from_dn
 from sr_engine.card import ModelCard
-from sr_engine.planes import Quality
+from sr_engine.planes import SCALE, SIGMA, Quality
+from sr_engine.trust.calibration import calibration_or_none
 
 Mask = NDArray[np.bool_]
 Masks = NDArray[np.uint16]
@@ -100,17 +102,28 @@ def measured_flags(measured: Input, differences: NDArray[np.float32]) -> Masks:
     return masks
 
 
-def wider_than_gain(sigma: NDArray[np.float32], gain: NDArray[np.float32]) -> Mask:
-    """Where (y, x) half of the 90 % interval exceeds what was changed against bicubic."""
-    return np.asarray(INTERVAL_90 * sigma > gain)
+def half_width_90(
+    card: ModelCard | None, planes: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float32] | None:
+    """Half of the 90 % interval (y, x), over bands, None for a model that tells none.
+
+    By the model's calibration, or of a Gaussian for a posterior, which is not calibrated.
+    """
+    calibration = calibration_or_none(card) if card else None
+    if SCALE.name in planes and calibration is not None:
+        return np.asarray(planes[SCALE.name] * np.float32(calibration.over_bands()), np.float32)
+    if SIGMA.name in planes:
+        return np.asarray(planes[SIGMA.name] * np.float32(INTERVAL_90), np.float32)
+    return None
 
 
-def not_tested(cube: Cube, planes: tuple[str, ...]) -> list[str]:
+def not_tested(cube: Cube, card: ModelCard, planes: tuple[str, ...]) -> list[str]:
     """Flags that say nothing for a product: no classes to tell clouds, no interval to compare."""
     missing = []
     if not cube.has_scl:
         missing.append(Quality.INPUT_CLOUDY)
-    if "sigma" not in planes:
+    nothing = np.zeros((0, 0), np.float32)
+    if half_width_90(card, dict.fromkeys(planes, nothing)) is None:
         missing.append(Quality.INTERVAL_WIDER_THAN_GAIN)
     return [str(flag.name).lower() for flag in missing]
 

@@ -4,17 +4,21 @@ One table serves the record of the weights, the card and the benchmark. A place 
 however many images it has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
+from datacube.bands import find_bands
 from sr_engine.audit.opensr import OpensrMeasures, measures
 from sr_engine.bicubic import bicubic
 from sr_engine.default.acquisition import Histogram, Pair, matched, record
 from sr_engine.default.dataset import reference_histogram, shot_of
+from sr_engine.default.network import BLUR_RADIUS_PX, blur_kernel
 from sr_engine.default.places import Kind, Place, Role, places_of
 from sr_engine.default.sources import Plane, Values, read_place
 from sr_engine.metrics import psnr
@@ -38,12 +42,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One model at one place, means over its images: PSNR in dB, opensr-test's measures."""
+    """One model at one place, means over its images: PSNR in dB, opensr-test's measures.
+
+    `misfit_l1` is the mean absolute difference between the measurement and the result as the
+    band's own optics would record it, in reflectance: opensr-test reduces by a triangle instead,
+    by which the truth itself disagrees with what was measured of it.
+    """
 
     place: str
     kind: Kind
     images: int
     psnr_db: float
+    misfit_l1: float
     opensr: OpensrMeasures
 
 
@@ -78,16 +88,24 @@ def place_samples(
 
 def judge(model: PatchModel, samples: Sequence[Sample]) -> list[Verdict]:
     """A verdict for each place among the samples."""
-    places = list(dict.fromkeys(sample.place for sample in samples))
-    return [_judged(model, [one for one in samples if one.place == place]) for place in places]
+    return _judged(samples, model.card.factor, lambda sample: enlarged(model, sample))
+
+
+def judge_truth(samples: Sequence[Sample], factor: int) -> list[Verdict]:
+    """What a model would get that made the truth itself: where the scales of measures end."""
+    return _judged(samples, factor, lambda sample: sample.hr)
 
 
 def enlarged(model: PatchModel, sample: Sample) -> Values:
     """What the model makes of a sample, its edges continued."""
-    halo = model.card.halo_px
-    padded = np.pad(sample.lr, ((0, 0), (halo, halo), (halo, halo)), mode="edge")
-    fine: Values = model.predict(padded, sample.bands).reflectance
+    fine: Values = model.predict(padded(model, sample), sample.bands).reflectance
     return fine
+
+
+def padded(model: PatchModel, sample: Sample) -> Values:
+    """A sample with the model's halo around it."""
+    halo = model.card.halo_px
+    return np.pad(sample.lr, ((0, 0), (halo, halo), (halo, halo)), mode="edge")
 
 
 def figures(
@@ -96,73 +114,115 @@ def figures(
     """The figures of the default model; `models` and `samples` are by factor.
 
     Gains are means over places. Reflectance, spectral angle, improvement and hallucination are
-    opensr-test's, means over the places and both factors.
+    opensr-test's, means over the real places and both factors, with bicubic's and the truth's
+    own beside them.
     """
-    own = {factor: judge(model, samples[factor]) for factor, model in models.items()}
-    base = {factor: judge(bicubic(factor), samples[factor]) for factor in models}
     found: dict[str, float] = {}
-    for factor in models:
-        for kind in ("sharp", "wald", "simulated"):
-            pairs = _pairs(own[factor], base[factor], kind)
-            if pairs:
-                gains = [a.psnr_db - b.psnr_db for a, b in pairs]
-                found[f"default_x{factor}_{kind}_gain_db"] = float(np.mean(gains))
-    real = [
-        pair for f in models for kind in ("sharp", "wald") for pair in _pairs(own[f], base[f], kind)
-    ]
+    real: list[_Trio] = []
+    for factor, model in models.items():
+        shown = samples[factor]
+        trios = [
+            _Trio(*verdicts)
+            for verdicts in zip(
+                judge(model, shown),
+                judge(bicubic(factor), shown),
+                judge_truth(shown, factor),
+                strict=True,
+            )
+        ]
+        found |= _gains(trios, factor)
+        real += [trio for trio in trios if trio.own.kind != "simulated"]
     return found | _opensr_figures(real)
 
 
-def _opensr_figures(pairs: Sequence[tuple[Verdict, Verdict]]) -> dict[str, float]:
-    ours, theirs = ([pair[i].opensr for pair in pairs] for i in (0, 1))
-    return {
-        "default_reflectance_l1": float(np.mean([one.reflectance for one in ours])),
-        "bicubic_reflectance_l1": float(np.mean([one.reflectance for one in theirs])),
-        "default_spectral_deg": float(np.mean([one.spectral for one in ours])),
-        "bicubic_spectral_deg": float(np.mean([one.spectral for one in theirs])),
-        "default_hallucination_minus_bicubic": _more(ours, theirs, "hallucination"),
-        "default_improvement_minus_bicubic": _more(ours, theirs, "improvement"),
-    }
+@dataclass(frozen=True)
+class _Trio:
+    """A model, bicubic and the truth at one place."""
+
+    own: Verdict
+    base: Verdict
+    truth: Verdict
 
 
-def _more(ours: Sequence[OpensrMeasures], theirs: Sequence[OpensrMeasures], name: str) -> float:
-    known = [(getattr(a, name), getattr(b, name)) for a, b in zip(ours, theirs, strict=True)]
-    return float(np.mean([a - b for a, b in known if a is not None and b is not None]))
+def _gains(trios: Sequence[_Trio], factor: int) -> dict[str, float]:
+    found = {}
+    for kind in ("sharp", "wald", "simulated"):
+        gains = [t.own.psnr_db - t.base.psnr_db for t in trios if t.own.kind == kind]
+        if gains:
+            found[f"default_x{factor}_{kind}_gain_db"] = float(np.mean(gains))
+    return found
 
 
-def _pairs(
-    own: Sequence[Verdict], base: Sequence[Verdict], kind: str
-) -> list[tuple[Verdict, Verdict]]:
-    return [(a, b) for a, b in zip(own, base, strict=True) if a.kind == kind]
+def _opensr_figures(trios: Sequence[_Trio]) -> dict[str, float]:
+    own, base, truth = ([getattr(t, who) for t in trios] for who in ("own", "base", "truth"))
+    found = {}
+    for who, verdicts in (("default", own), ("bicubic", base), ("truth", truth)):
+        found[f"{who}_reflectance_l1"] = _mean_of([v.opensr.reflectance for v in verdicts])
+        found[f"{who}_spectral_deg"] = _mean_of([v.opensr.spectral for v in verdicts])
+        found[f"{who}_misfit_l1"] = _mean_of([v.misfit_l1 for v in verdicts])
+    for name in ("hallucination", "improvement"):
+        ours, theirs = ([getattr(v.opensr, name) for v in side] for side in (own, base))
+        found[f"default_{name}_minus_bicubic"] = _mean_of(ours) - _mean_of(theirs)
+    return found
 
 
-def _judged(model: PatchModel, samples: Sequence[Sample]) -> Verdict:
-    ratios, told = [], []
-    factor = model.card.factor
+def _judged(
+    samples: Sequence[Sample], factor: int, made: Callable[[Sample], Values]
+) -> list[Verdict]:
+    places: dict[str, list[Sample]] = {}
     for sample in samples:
-        fine = enlarged(model, sample)
+        places.setdefault(sample.place, []).append(sample)
+    return [_verdict(there, factor, made) for there in places.values()]
+
+
+def _verdict(samples: Sequence[Sample], factor: int, made: Callable[[Sample], Values]) -> Verdict:
+    ratios, misfits, told = [], [], []
+    for sample in samples:
+        fine = made(sample)
+        misfits.append(misfit_l1(fine, sample.lr, sample.bands))
         rim = RIM_PX * factor
         ratios.append(psnr(_inner(fine, rim), _inner(sample.hr, rim)))
-        lr, sr, hr = _inner(sample.lr, RIM_PX), _inner(fine, rim), _inner(sample.hr, rim)
-        told.append(measures(lr, sr, hr, bands=sample.bands, factor=factor))
+        # which cuts 16 fine pixels from every edge itself
+        told.append(measures(sample.lr, fine, sample.hr, bands=sample.bands, factor=factor))
+    first = samples[0]
     return Verdict(
-        samples[0].place, samples[0].kind, len(samples), float(np.mean(ratios)), _mean(told)
+        first.place, first.kind, len(samples), _mean_of(ratios), _mean_of(misfits), _mean(told)
     )
+
+
+def misfit_l1(fine: Values, lr: Values, bands: Sequence[str]) -> float:
+    """Mean |D fine - lr| over bands, D being each band's own optics; without the rim."""
+    factor = fine.shape[1] // lr.shape[1]
+    errors = []
+    for band, sr, measured in zip(find_bands(bands), fine, lr, strict=True):
+        blur = torch.from_numpy(blur_kernel(band, factor))[None, None]
+        values = torch.from_numpy(np.ascontiguousarray(sr, np.float32))[None, None]
+        seen = functional.conv2d(values, blur, stride=factor)[0, 0].numpy()
+        rim = RIM_PX - BLUR_RADIUS_PX
+        inner = measured[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX]
+        errors.append(np.abs(seen[rim:-rim, rim:-rim] - inner).mean())
+    return float(np.mean(errors))
 
 
 def _mean(told: Sequence[OpensrMeasures]) -> OpensrMeasures:
     def mean(name: str) -> float | None:
         known = [value for one in told if (value := getattr(one, name)) is not None]
-        return float(np.mean(known)) if known else None
+        return _mean_of(known) if known else None
 
-    names = ("spatial", "improvement", "omission", "hallucination")
-    optional = {name: mean(name) for name in names}
+    optional = {
+        name: mean(name) for name in ("spatial", "improvement", "omission", "hallucination")
+    }
     return OpensrMeasures(
-        reflectance=mean("reflectance") or 0.0,
-        spectral=mean("spectral") or 0.0,
-        synthesis=mean("synthesis") or 0.0,
+        reflectance=_mean_of([one.reflectance for one in told]),
+        spectral=_mean_of([one.spectral for one in told]),
+        synthesis=_mean_of([one.synthesis for one in told]),
         **optional,
     )
+
+
+def _mean_of(values: Sequence[float | None]) -> float:
+    """Mean of those that are known."""
+    return float(np.mean([value for value in values if value is not None]))
 
 
 def _sample(place: Place, pairs: Sequence[Pair]) -> Sample:

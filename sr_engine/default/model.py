@@ -49,6 +49,11 @@ class DefaultModel:
         return self._record
 
     @property
+    def settings(self) -> NetworkSettings:
+        """Size of the network."""
+        return self._settings
+
+    @property
     def planes(self) -> tuple[PlaneSpec, ...]:
         """The scale of the error, over all bands and of each."""
         return (SCALE, *BAND_SCALES.values())
