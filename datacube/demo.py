@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from datacube.bands import find_bands
 from datacube.catalog import Catalog
 from datacube.cube import Cube
+from datacube.demo_l1b import build_overlap
 from datacube.grid import Grid
 from datacube.product import Product
 from datacube.scene import (
@@ -62,6 +63,7 @@ def build_demo(catalog: Catalog, report: Report, size: DemoSize | None = None) -
     builders: dict[str, Builder] = {
         "simulated": partial(build_simulated, size=size or DemoSize()),
         "sample": build_sample,
+        "l1b": partial(build_overlap, shape=(size or DemoSize()).shape),
     }
     if havel_files():
         builders["havel"] = build_havel

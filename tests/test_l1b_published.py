@@ -80,7 +80,7 @@ def test_weights_arrive_where_their_names_say(tmp_path: Path) -> None:
     torch.save({"state_dictCSR": state, "epoch": 7}, file)
     network = load_published_csr(file)
     wanted = state["convBinl3.convleaky.conv2.weight"]
-    assert torch.equal(network.decoder[2].second.weight, wanted)
+    assert torch.equal(network.state_dict()["decoder.2.second.weight"], wanted)
     with torch.inference_mode():
         flow = find_flow(network, torch.rand(1, 1, 45, 70), torch.rand(1, 1, 45, 70))
     assert flow.shape == (1, 2, 45, 70)

@@ -25,7 +25,7 @@ SHAPE = (23, 31)
 
 def image_of(seed: int, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=shape)
-    return np.asarray(ndimage.gaussian_filter(noise, 2.0), np.float32)
+    return np.asarray(ndimage.gaussian_filter(noise, 2.0).tolist(), np.float32)
 
 
 def flow_of(seed: int, size_px: float, shape: tuple[int, int] = SHAPE) -> np.ndarray:
