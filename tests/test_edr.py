@@ -267,7 +267,7 @@ def test_bad_queries_are_refused_in_one_line(
 def test_what_is_too_large_is_refused_before_a_chunk_is_read(root: Path) -> None:
     app = make_app(Settings(data=str(root), port=0))
     cache = app.state.services.catalog.cache
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         refused = client.get("/collections/field/cube", params={"bbox": "10,45,11,46"})
         assert refused.status_code == 413
         assert str(MAX_VALUES) in refused.json()["detail"]

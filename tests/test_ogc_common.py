@@ -7,6 +7,7 @@ import pytest
 
 from server.ogc.answers import page, prefers_html
 from server.ogc.landing import CONFORMANCE
+from server.processes import PROCESSES
 
 JSON, HTML = "application/json", "text/html"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -139,6 +140,7 @@ def test_processes_are_described_by_what_they_accept(client: httpx.Client) -> No
         one for one in client.get("/processes").json()["processes"] if one["id"] == "super-resolve"
     ]
     described = client.get("/processes/super-resolve").json()
+    assert set(PROCESSES) <= {one["id"] for one in client.get("/processes").json()["processes"]}
     assert {key: described[key] for key in listed} == listed
     assert described["inputs"]["collection"]["minOccurs"] == 1
     assert described["inputs"]["datetime"]["minOccurs"] == 0

@@ -87,6 +87,12 @@ PROCESSES = {
             ViewInputs,
         ),
         Process(
+            "fuse",
+            "Super-resolve a view from several dates",
+            "The same for a model that joins the dates around the one asked for.",
+            ViewInputs,
+        ),
+        Process(
             "explain",
             "Explain a place",
             "Tell what made a super-resolved window: which pixels, bands and, of a fusion, dates.",
