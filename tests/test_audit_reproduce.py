@@ -102,6 +102,16 @@ def test_a_super_resolved_file_comes_out_again_from_its_input(tmp_path: Path) ->
         reproduce_file(out, source=str(elsewhere), data=str(tmp_path))
 
 
+def test_bands_that_were_left_out_are_left_out_again(tmp_path: Path) -> None:
+    counts = np.concatenate([numbers(3), numbers(4)[:1]])
+    source = write_tif(tmp_path / "in.tif", counts, grid())
+    out = tmp_path / "out.tif"
+    named = Given(("B04", "-", "B03", "B02", "SCL"), None, 1e-4, 0.0)
+    with open_file(source, named) as opened:
+        super_resolve(opened, find_model(MODEL), out)
+    assert reproduce_file(out, source=None, data=str(tmp_path)).reproduced
+
+
 def test_other_weights_are_told(tmp_path: Path) -> None:
     product = product_of(cube_of(tmp_path / "data"))
     out = tmp_path / "out.tif"

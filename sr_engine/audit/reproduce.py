@@ -230,8 +230,10 @@ def _again_from_scene(
 @contextmanager
 def _opened(path: Path, bands: Mapping[str, Sequence[Any]]) -> Iterator[SceneSource]:
     """The file as it says of itself, else as it was read before: `bands` as in its identity."""
-    names = tuple(sorted(bands, key=lambda name: int(bands[name][0])))
-    _, scale, offset, _ = bands[names[0]]
+    with rasterio.open(path) as file:
+        by_place = {int(known[0]): name for name, known in bands.items()}
+        names = tuple(by_place.get(place, "-") for place in file.indexes)
+    _, scale, offset, _ = next(iter(bands.values()))
     try:
         with open_file(path, Given()) as scene:
             described = json.loads(json.dumps(dict(scene.identity)))["bands"] == bands
