@@ -56,7 +56,7 @@ def install_handlers(app: FastAPI) -> None:
 def problem(status: int, code: str, detail: str) -> JSONResponse:
     """A problem document; errors are never cached."""
     headers = {"cache-control": "no-store"}
-    if status in {429, 503}:
+    if status in {429, 503, 504}:
         headers["retry-after"] = str(RETRY_AFTER_S)
     body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
@@ -65,6 +65,9 @@ def problem(status: int, code: str, detail: str) -> JSONResponse:
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     code = getattr(error, "code", "Error")
+    if isinstance(error, Overloaded | DeadlineExceeded):  # what is asked, and no fault of ours
+        log.info("%s", code)
+        return problem(status, code, str(error))
     if status >= 500:  # the message may name a place in the store: it is for the operator
         log.error("%s", code, exc_info=error)
         return problem(status, code, OPERATORS_MATTER[status])

@@ -13,6 +13,7 @@ from server.errors import log
 from server.problems import problem
 
 LONGEST_HEAD = 32 * 1024  # request line and headers
+FIRST_BYTE_S = 30.0  # of a new connection
 HEAD_S = 5.0  # from the first to the last byte of a head
 BODY_IDLE_S = 60.0  # between two pieces of a body
 
@@ -30,9 +31,9 @@ class GuardedHttp(HttpToolsProtocol):
     _too_long = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a head soon."""
+        """Expect a first byte in a while: browsers connect before they know what to ask."""
         super().connection_made(transport)
-        self._expect(HEAD_S)
+        self._expect(FIRST_BYTE_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""

@@ -1,5 +1,7 @@
 """How large a request body may be, said or unsaid, and that it comes as it is."""
 
+from contextlib import suppress
+
 from server.middleware.asgi import ASGIApp, Message, Receive, Scope, Send, header, refuse
 
 
@@ -41,16 +43,17 @@ class BodyLimit:
                 raise _TooLong
             return message
 
-        async def noting(message: Message) -> None:
+        async def unless_too_long(message: Message) -> None:
             nonlocal begun
-            begun = True
-            await send(message)
+            if seen <= self._limit or begun:
+                begun = True
+                await send(message)
 
-        try:
-            await self._app(scope, counting, noting)
-        except _TooLong:
-            if not begun:
-                await self._refuse(scope, receive, send, f"more than {self._limit} bytes")
+        # Whoever reads the body may make an answer of his own of what is raised: it is not sent.
+        with suppress(_TooLong):
+            await self._app(scope, counting, unless_too_long)
+        if seen > self._limit and not begun:
+            await self._refuse(scope, receive, send, f"more than {self._limit} bytes")
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, got: str) -> None:
         detail = f"need a body of at most {self._limit} bytes, got {got}"

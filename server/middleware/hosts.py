@@ -1,6 +1,7 @@
 """Answer only to the names this server goes by.
 
-A page elsewhere whose name was made to point here (DNS rebinding) comes with that name.
+A page elsewhere whose name was made to point here (DNS rebinding) comes with that name. A
+websocket is opened by our own pages alone: browsers let any page try.
 """
 
 import re
@@ -25,6 +26,10 @@ class KnownHosts:
         stated = [value for key, value in scope["headers"] if key == b"host"]
         found = _HOST.fullmatch(header(scope, b"host").lower())
         if len(stated) == 1 and found and found["name"] in self._names:
+            if scope["type"] == "websocket" and not _is_from(found[0], header(scope, b"origin")):
+                detail = "a page of another origin may not open a websocket here"
+                await refuse(scope, receive, send, (403, "ForeignOrigin", detail))
+                return
             await self._app(scope, receive, send)
             return
         detail = (
@@ -32,3 +37,9 @@ class KnownHosts:
             "in SRCUBE_ALLOWED_HOSTS"
         )
         await refuse(scope, receive, send, (400, "UnknownHost", detail))
+
+
+def _is_from(host: str, origin: str) -> bool:
+    """Whether a page comes from this very host and port; bokeh-fastapi does not look at that."""
+    scheme, _, rest = origin.lower().partition("://")
+    return scheme in {"http", "https"} and rest == host
