@@ -17,6 +17,7 @@ from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
 from datacube.errors import InvalidInput, Unavailable
 from datacube.settings import Settings
+from server.keys import add_key
 from server.observability import log_to_stderr
 from server.protocol import uvicorn_limits
 
@@ -35,6 +36,15 @@ def register(app: typer.Typer, make_app: MakeApp) -> None:
     ) -> None:
         """Serve a catalog: the page, the map tiles and the API on one port."""
         run(make_app, Settings.from_environment(data=data, host=host, port=port), browser=False)
+
+    @app.command()
+    def key(
+        name: Annotated[str, typer.Argument(help="Whom the key is for.")],
+        file: Annotated[Path, typer.Option(help="File of keys, made if it is not there.")],
+        scopes: Annotated[str, typer.Option(help="Of view, compute, ingest.")] = "view,compute",
+    ) -> None:
+        """Make an API key: it is printed once, the file keeps its hash. See SRCUBE_KEYS_FILE."""
+        typer.echo(add_key(file, name, frozenset(scopes.split(","))))
 
     @app.command()
     def demo(

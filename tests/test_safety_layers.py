@@ -255,6 +255,15 @@ def test_a_file_of_keys_that_is_not_one_is_refused(tmp_path: Path, text: str) ->
         KeyRing.load(path)
 
 
+def test_a_name_has_one_key_and_scopes_are_those_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    add_key(path, "me", VIEW)
+    with pytest.raises(InvalidInput, match="another name"):
+        add_key(path, "me", COMPUTE)
+    with pytest.raises(InvalidInput, match="root"):
+        add_key(path, "you", frozenset({"root"}))
+
+
 def test_the_page_may_run_its_scripts_and_nothing_else_may() -> None:
     def secured(app: ASGIApp) -> ASGIApp:
         return SecurityHeaders(app, page="/explorer")
