@@ -25,13 +25,13 @@ SHAPE = (23, 31)
 
 def image_of(seed: int, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=shape)
-    return np.asarray(ndimage.gaussian_filter(noise, 2.0).tolist(), np.float32)
+    return np.asarray(ndimage.gaussian_filter(noise, 2.0), np.float32)
 
 
 def flow_of(seed: int, size_px: float, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     rng = np.random.default_rng(seed)
     field = np.stack([ndimage.gaussian_filter(rng.normal(size=shape), 6.0) for _ in range(2)])
-    return (size_px * field / np.abs(field).max()).astype(np.float32)
+    return np.asarray(size_px * field / np.abs(field).max(), np.float32)
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:

@@ -27,7 +27,9 @@ from tests.scenes import BANDS, new_cube, scene
 MODELS = [
     model
     for model in models().values()
-    if isinstance(model, PatchModel) and set(model.card.bands) <= set(BANDS)
+    if isinstance(model, PatchModel)
+    and set(model.card.bands) <= set(BANDS)
+    and not model.card.id.startswith("rec")  # it moves bands; see test_l1b_model
 ]
 model_ids = [model.card.id for model in MODELS]
 LINEAR = [model for model in MODELS if isinstance(model, PolyphaseModel)]

@@ -20,6 +20,7 @@ from sr_engine.l1b.warp import composed, warp
 
 SLOPE = 0.2  # of the leaky rectifier below zero
 WINDOW_RADIUS_PX = 16
+WIDE_PX = 4  # radius from which sums are cheaper than a pooling
 SEARCH_STEP_PX, SEARCH_WINDOW_PX = 4, 12  # places to correlate at, and over how many pixels
 SEARCH_RADIUS_PX = 5  # of the window whose mean and deviation are taken out before
 
@@ -164,12 +165,32 @@ def window_statistics(images: Tensor, radius_px: int = WINDOW_RADIUS_PX) -> tupl
 
 def window_mean(images: Tensor, radius_px: int) -> Tensor:
     """Mean over a square window, of the pixels that exist."""
-    for kernel, pad in (
-        ((2 * radius_px + 1, 1), (radius_px, 0)),
-        ((1, 2 * radius_px + 1), (0, radius_px)),
-    ):
-        images = functional.avg_pool2d(images, kernel, 1, pad, count_include_pad=False)
+    return box_mean(images, radius_px, radius_px)
+
+
+def box_mean(images: Tensor, rows_px: int, columns_px: int) -> Tensor:
+    """Mean over a window of these radii, of the pixels that exist."""
+    for axis, radius in ((-2, rows_px), (-1, columns_px)):
+        if radius > WIDE_PX:
+            images = _wide_mean(images, radius, axis)
+        elif radius:
+            size, pad = [1, 1], [0, 0]
+            size[axis], pad[axis] = 2 * radius + 1, radius
+            images = functional.avg_pool2d(images, size, 1, pad, count_include_pad=False)
     return images
+
+
+def _wide_mean(images: Tensor, radius: int, axis: int) -> Tensor:
+    """A running mean by sums, whose cost does not grow with the window."""
+    length = images.shape[axis]
+    sums = images.double().cumsum(dim=axis)
+    sums = torch.cat([torch.zeros_like(sums.narrow(axis, 0, 1)), sums], dim=axis)
+    at = torch.arange(length, device=images.device)
+    last, first = (at + radius + 1).clamp_max(length), (at - radius).clamp_min(0)
+    shape = [1, 1]
+    shape[axis] = length
+    total = sums.index_select(axis, last) - sums.index_select(axis, first)
+    return (total / (last - first).reshape(shape)).to(images.dtype)
 
 
 class _Level(nn.Module):

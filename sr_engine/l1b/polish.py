@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr_engine.l1b.flow_network import window_mean
+from sr_engine.l1b.flow_network import box_mean, window_mean
 from sr_engine.l1b.warp import composed, warp
 
 SMOOTHING = (0.0545, 0.2442, 0.4026, 0.2442, 0.0545)  # a Gaussian of 1 px
@@ -99,10 +99,8 @@ def _window_mean(values: Tensor, settings: PolishSettings) -> Tensor:
     """Mean over the window that shares one shift, of the pixels that exist."""
     # Twice, which makes a triangle of a box: a box has frequencies that it turns round, and
     # steps would add to such an error instead of taking it away.
-    for rows, columns in 2 * ((settings.rows_px, 0), (0, settings.columns_px)):
-        size = (2 * rows + 1, 2 * columns + 1)
-        values = functional.avg_pool2d(values, size, 1, (rows, columns), count_include_pad=False)
-    return values
+    once = box_mean(values, settings.rows_px, settings.columns_px)
+    return box_mean(once, settings.rows_px, settings.columns_px)
 
 
 def _smoothed(image: Tensor) -> Tensor:

@@ -126,7 +126,9 @@ def sharpened(rec: RecNetwork, bands: Tensor, flows: Tensor) -> Tensor:
     turns = 2 * torch.pi * flows[:, list(MOVED)].flatten(1, 2)
     seen = [(aligned - mean) / deviation, torch.sin(turns), torch.cos(turns)]
     detail = rec(torch.cat(seen, dim=1))
-    size = functional.interpolate(deviation, scale_factor=FACTOR, mode="bilinear")
+    # Nothing is added where nothing varies, whatever the floor of the deviation.
+    varied = (deviation - 0.01 * mean.abs()).clamp_min(0)
+    size = functional.interpolate(varied, scale_factor=FACTOR, mode="bilinear")
     sharp: Tensor = finer + detail * size
     return sharp
 
