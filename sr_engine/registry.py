@@ -8,6 +8,7 @@ from sr_engine.bicubic import bicubic
 from sr_engine.default.shipped import default_model
 from sr_engine.fusion.model import FusionModel
 from sr_engine.imported import imported_models, models_folder
+from sr_engine.l1b.shipped import rec_model
 from sr_engine.model import Model, PatchModel
 from sr_engine.plugins import plugin_models
 from sr_engine.sharpen.model import sharpen20
@@ -94,4 +95,5 @@ def _family(name: str) -> list[Model]:
 
 
 def _built_in() -> list[Model]:
-    return [wiener(4), wiener(2), default_model(2), FusionModel(4), FusionModel(2), sharpen20()]
+    learnt: list[Model] = [default_model(2), rec_model(), sharpen20()]
+    return [wiener(4), wiener(2), *learnt, FusionModel(4), FusionModel(2)]
