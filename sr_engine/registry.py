@@ -14,7 +14,7 @@ from sr_engine.plugins import plugin_models
 from sr_engine.sharpen.model import sharpen20
 from sr_engine.wiener import wiener
 
-DEFAULT_MODEL = "wiener-x4"
+DEFAULT_MODEL = "default-x4"
 DEFAULT = "default"  # the name of the default model's family, whichever that is
 
 log = logging.getLogger("srcube.models")
@@ -95,5 +95,5 @@ def _family(name: str) -> list[Model]:
 
 
 def _built_in() -> list[Model]:
-    learnt: list[Model] = [default_model(2), rec_model(), sharpen20()]
-    return [wiener(4), wiener(2), *learnt, FusionModel(4), FusionModel(2)]
+    learnt: list[Model] = [default_model(4), default_model(2), rec_model(), sharpen20()]
+    return [*learnt, wiener(4), wiener(2), FusionModel(4), FusionModel(2)]

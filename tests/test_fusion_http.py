@@ -16,7 +16,7 @@ from datacube.demo import DemoSize, build_simulated
 from datacube.settings import Settings
 from sr_engine.blocks import product_path
 from sr_engine.metrics import psnr
-from sr_engine.registry import find_model, models
+from sr_engine.registry import DEFAULT_MODEL, find_model, models
 from tests.conftest import serving
 from tests.test_tiles import TMS
 
@@ -75,9 +75,8 @@ def layers(url: str) -> dict[str, dict[str, object]]:
 def test_each_layer_lists_the_models_that_make_it(url: str) -> None:
     found = layers(url)
     linear = ["wiener-x4", "wiener-x2", "bicubic-x4", "bicubic-x2"]
-    learnt = {name for name in models() if name.startswith("default-")}
-    assert set(found["sr"]["models"]) == {*linear, *learnt, "fusion-x2", "fusion-x4"}  # type: ignore[call-overload]
-    assert found["sr"]["default_model"] == "wiener-x4"
+    assert set(found["sr"]["models"]) == set(models())  # type: ignore[call-overload]
+    assert found["sr"]["default_model"] == DEFAULT_MODEL == "default-x4"
     assert found["influence"]["models"] == found["reach"]["models"] == linear
     assert found["sigma"]["models"] == ["fusion-x4", "fusion-x2"]
     assert found["sigma"]["default_model"] == "fusion-x4"

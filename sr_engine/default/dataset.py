@@ -12,19 +12,24 @@ from sr_engine.default.acquisition import Histogram, Pair, Shot, histogram_of, m
 from sr_engine.default.places import Kind, Place, Role, places_of
 from sr_engine.default.sources import Plane, Values, read_place
 
-GROUND_M = (10.0, 8.0, 6.5, 5.0)  # pixels that a finely sampled image is recorded with, for variety
 ALIKE = (("B02", "B08"), ("B03",), ("B04",))  # bands with one and the same blur
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What batches are made of: `patch_px` measured pixels of answer, and how often which kind."""
+    """What batches are made of: `patch_px` measured pixels of answer, and how often which kind.
+
+    `by_place` draws a place first and then one of its images, else any image. Finely sampled
+    images are recorded with pixels of every one of `recorded_m`, the first being Sentinel-2's.
+    """
 
     patch_px: int = 48
     batch: int = 8
     sharp: float = 0.5
     simulated: float = 0.15
     wald: float = 0.35
+    by_place: bool = True
+    recorded_m: tuple[float, ...] = (10.0, 8.0, 6.5, 5.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class PairSet:
         side = settings.patch_px + 2 * halo_px
         lr, hr = [], []
         for kind in rng.choice(kinds, settings.batch, p=shares / shares.sum()):
-            pair = self._pick(rng, kind, alike)
+            pair = self._pick(rng, kind, alike, by_place=settings.by_place)
             low, high = _crop(rng, pair, side, halo_px)
             strength = rng.random() if kind == "wald" else 1.0
             lr.append(low + np.float32(strength) * (_noise(rng, low, pair)))
@@ -73,9 +78,12 @@ class PairSet:
             raise InvalidInput(f"no {empty[0]} image has {side_px} px a side; need a smaller patch")
         return PairSet(kept)
 
-    def _pick(self, rng: np.random.Generator, kind: Kind, alike: tuple[str, ...]) -> Pair:
-        """A place first, then one of its images: ten dates of one place are still one place."""
+    def _pick(
+        self, rng: np.random.Generator, kind: Kind, alike: tuple[str, ...], *, by_place: bool
+    ) -> Pair:
         fitting = [pair for pair in self.pairs[kind] if pair.band in alike]
+        if not by_place:
+            return fitting[rng.integers(len(fitting))]
         places = sorted({pair.place for pair in fitting})
         place = places[rng.integers(len(places))]
         there = [pair for pair in fitting if pair.place == place]
@@ -88,14 +96,16 @@ def reference_histogram(data: Path) -> Histogram:
     return histogram_of([plane for place in places for plane in read_place(place.id, data)])
 
 
-def read_pairs(data: Path, role: Role, factor: int, *, varied: bool = False) -> PairSet:
-    """Record every place of a role; `varied` adds records with smaller pixels, for training."""
+def read_pairs(
+    data: Path, role: Role, factor: int, *, recorded_m: Sequence[float] = (10.0,)
+) -> PairSet:
+    """Record every place of a role; smaller pixels than the first are for variety in training."""
     reference = reference_histogram(data)
     pairs: dict[Kind, list[Pair]] = {}
     for place in places_of(role, factor=factor):
         for plane in read_place(place.id, data):
             shown = matched(plane.rows(place.rows), reference)
-            made = [record(shown, shot) for shot in _shots(place, shown, factor, varied=varied)]
+            made = [record(shown, shot) for shot in _shots(place, shown, factor, recorded_m[1:])]
             pairs.setdefault(place.kind, []).extend(made)
     return PairSet(pairs)
 
@@ -107,10 +117,10 @@ def shot_of(place: Place, plane: Plane, factor: int) -> Shot:
     return Shot(factor)
 
 
-def _shots(place: Place, plane: Plane, factor: int, *, varied: bool) -> Iterator[Shot]:
+def _shots(place: Place, plane: Plane, factor: int, smaller_m: Sequence[float]) -> Iterator[Shot]:
     yield shot_of(place, plane, factor)
-    if varied and place.kind == "sharp" and max(plane.gsd_m) < 2:
-        for pixel_m in GROUND_M[1:]:
+    if place.kind == "sharp" and max(plane.gsd_m) < 2:
+        for pixel_m in smaller_m:
             if pixel_m / factor >= 1.3 * max(plane.gsd_m) or factor == 2:
                 yield Shot(factor, pixel_m, shift=(0.3, -0.2))
 

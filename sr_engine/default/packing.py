@@ -1,7 +1,8 @@
 """After the last step: weights, their ONNX twin and the record, measured on the test places."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,37 +29,50 @@ from sr_engine.default.training import DefaultTraining
 from sr_engine.training.config import config_document
 from sr_engine.weights import file_sha256
 
+SUFFIXES = (WEIGHTS_SUFFIX, ONNX_SUFFIX, ONNX_SCALE_SUFFIX, RECORD_SUFFIX)
+
 
 def finish(module: nn.Module, config: DefaultTraining, data: Path, folder: Path) -> list[Path]:
     """Write the four files of a trained network to `folder`; return their paths.
 
     The figures in the record are of the files as written, at the places of the role test.
     """
+    factor = config.network.factor
+    record = keep(module, config, _data_lines(data, factor), folder)
+    stem = folder / record.id
+    write_record(
+        stem.with_suffix(RECORD_SUFFIX), with_figures(record, measure(folder, factor, data))
+    )
+    return [stem.with_suffix(suffix) for suffix in SUFFIXES]
+
+
+def keep(
+    module: nn.Module, config: DefaultTraining, data: Sequence[Mapping[str, Any]], folder: Path
+) -> WeightsRecord:
+    """Write weights, both graphs and a record without figures; return the record."""
     if not isinstance(module, Residual):
         raise TypeError(f"need a Residual to keep, got {type(module).__name__}")
+    residual = module.cpu()
     stem = folder / f"default-x{config.network.factor}"
-    ends = (WEIGHTS_SUFFIX, ONNX_SUFFIX, ONNX_SCALE_SUFFIX, RECORD_SUFFIX)
-    paths = [stem.with_suffix(end) for end in ends]
-    tensors = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
-    save_file(tensors, paths[0])
-    paths[0].chmod(0o644)  # safetensors keeps them from everybody else
-    paths[1].write_bytes(onnx_bytes(module.cpu(), config.network, scale=False))
-    paths[2].write_bytes(onnx_bytes(module, config.network, scale=True))
+    weights, plain, scaled, told = (stem.with_suffix(suffix) for suffix in SUFFIXES)
+    tensors = {name: value.contiguous() for name, value in residual.state_dict().items()}
+    save_file(tensors, weights)
+    weights.chmod(0o644)  # safetensors keeps them from everybody else
+    plain.write_bytes(onnx_bytes(residual, config.network, scale=False))
+    scaled.write_bytes(onnx_bytes(residual, config.network, scale=True))
     record = WeightsRecord(
         id=stem.name,
         factor=config.network.factor,
         config=config_document(config),
-        data=_data_lines(data, config.network.factor),
+        data=tuple(data),
         figures={},
         scores=(),
-        weights_sha256=file_sha256(paths[0]),
-        onnx_sha256=file_sha256(paths[1]),
-        onnx_scale_sha256=file_sha256(paths[2]),
+        weights_sha256=file_sha256(weights),
+        onnx_sha256=file_sha256(plain),
+        onnx_scale_sha256=file_sha256(scaled),
     )
-    write_record(paths[3], record)
-    measured = measure(folder, config.network.factor, data)
-    write_record(paths[3], with_figures(record, measured))
-    return paths
+    write_record(told, record)
+    return record
 
 
 def measure(folder: Path, factor: int, data: Path) -> dict[str, float]:
@@ -69,13 +83,8 @@ def measure(folder: Path, factor: int, data: Path) -> dict[str, float]:
 
 def with_figures(record: WeightsRecord, measured: Mapping[str, float]) -> WeightsRecord:
     """The record with what was measured, as figures and as lines of the card."""
-    return WeightsRecord(
-        **{
-            **record.__dict__,
-            "figures": {name: float(f"{value:.4g}") for name, value in measured.items()},
-            "scores": _scores(measured, record.factor),
-        }
-    )
+    kept = {name: float(f"{value:.4g}") for name, value in measured.items()}
+    return replace(record, figures=kept, scores=_scores(measured, record.factor))
 
 
 def _scores(measured: Mapping[str, float], factor: int) -> tuple[Score, ...]:

@@ -49,7 +49,7 @@ class DefaultTask:
     def from_folder(cls, config: DefaultTraining, data: Path) -> "DefaultTask":
         """With the places of the roles train and validate below the folder `data`."""
         factor = config.network.factor
-        train = read_pairs(data, "train", factor, varied=True)
+        train = read_pairs(data, "train", factor, recorded_m=config.data.recorded_m)
         return cls(config, train, read_pairs(data, "validate", factor))
 
     @property
