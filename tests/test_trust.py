@@ -124,7 +124,7 @@ def test_places_of_calibration_and_test_and_training_are_apart() -> None:
     assert rows["train"][1] <= rows["calibrate"][0]
 
 
-@pytest.mark.parametrize("model_id", ["default-x2"])
+@pytest.mark.parametrize("model_id", ["default-x2", "default-x4"])
 def test_the_default_models_come_calibrated_at_other_places_than_they_were_judged(
     model_id: str,
 ) -> None:
