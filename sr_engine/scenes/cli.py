@@ -109,11 +109,12 @@ def _date(cube: "Cube", interval: "Interval | None") -> "CommittedScene":
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal's error stream."""
+    """A bar on the error stream where that is a terminal; nothing of it stays."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("blocks", total=None)
 
         def report(done: int, total: int) -> None:
