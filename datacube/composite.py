@@ -119,7 +119,7 @@ def make_composite(
     target = target or catalog.create(name, composite_cube_spec(cube_id, cube, spec))
     _check_same(target, cube_id, cube, spec, name)
     for period in periods:
-        scene = composite_scene(cube_id, cube, period, spec)
+        scene = composite_scene(cube_id, period, spec)
         slots = tuple(one.slot for one in period.scenes)
         target = target.append(scene, CompositePixels(cube, slots, spec.method), replace=True)
         report(f"{scene.scene_id}: {len(slots)} scenes")
@@ -158,7 +158,7 @@ def periods_of(cube: Cube, period: str) -> Iterator[Period]:
         yield Period(start, _end(start, period), tuple(scenes))
 
 
-def composite_scene(cube_id: str, cube: Cube, period: Period, spec: CompositeSpec) -> Scene:
+def composite_scene(cube_id: str, period: Period, spec: CompositeSpec) -> Scene:
     """What is recorded with a composite: its period, its statistic, and what went in."""
     stamp = period.start.strftime("%Y%m%d")
     properties: dict[str, Any] = {
@@ -168,7 +168,6 @@ def composite_scene(cube_id: str, cube: Cube, period: Period, spec: CompositeSpe
         f"clear by SCL with a margin of {DILATION_PX} px",
         "srcube:composite_method": spec.method,
         "srcube:input_scenes": [one.scene.scene_id for one in period.scenes],
-        "srcube:input_cube_generation": cube.generation,
     }
     text = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{cube_id}_{stamp}_{spec.suffix()}")
     return Scene(text, period.start, properties)

@@ -106,7 +106,8 @@ class Settings(BaseSettings):
         "can reach the server, else view",
     )
     limit_rate: float | None = Field(
-        default=None, ge=0,
+        default=None,
+        ge=0,
         description="requests a second of one client without a key, 0 for any; by default 100 "
         "where others can reach the server",
     )

@@ -9,10 +9,10 @@ from datacube.errors import NotFound
 from datacube.stac.describe import ZARR, cube_collection
 from datacube.store.conventions import level_name
 from datacube.store.layout import MEASUREMENT
-from server.layers import TRUTH, layers_of
+from server.layers import SENSOR_LEVEL, TRUTH, layers_of
 from server.ogc.answers import GEOJSON, HTML_TOO, Format, answer, base_url, link
 from server.ogc.edr import edr_part
-from server.ogc.stac_items import find_holding, holdings, product_document
+from server.ogc.stac_items import Holding, find_holding, holdings, product_document
 from server.ogc.tilesets import CRS84, TILESETS_MAP
 from server.ogc.wmts import XML
 from server.services import Services, services_of
@@ -26,10 +26,12 @@ Document = dict[str, Any]
 
 @router.get("/collections", responses=HTML_TOO)
 def collections(request: Request, services: Services_, f: Format = None) -> Response:
-    """Cubes, those whose truth is known first, then by id; and their products after them."""
-    base, every = base_url(request), list(holdings(services.catalog))
+    """Cubes, those whose truth is known first, then by id; and their products after them.
+
+    Level 1B comes last of the cubes: it is not what a first look should fall on.
+    """
+    base, every = base_url(request), sorted(holdings(services.catalog), key=_standing)
     found = [collection_document(base, one.id, one.cube) for one in every if not one.product]
-    found.sort(key=lambda one: all(layer["id"] != TRUTH for layer in one["layers"]))
     found += [product_document(base, one) for one in every if one.product]
     links = [link("self", f"{base}/collections"), link("root", f"{base}/")]
     return answer(request, {"title": "Collections", "collections": found, "links": links}, f)
@@ -57,6 +59,11 @@ def model_card(model_id: str) -> Document:
     return find_model(model_id).card.document()
 
 
+def _standing(one: Holding) -> tuple[bool, bool]:
+    attributes, products = one.cube.attributes, one.cube.root.commit.products
+    return attributes["processing:level"] == SENSOR_LEVEL, TRUTH not in products
+
+
 def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
     """A cube as an OGC and a STAC collection, with what a viewer needs to show it."""
     keys = ("title", "description", "attribution", "notice", "simulated", "georeference")
@@ -71,7 +78,7 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
         "storageCrs": cube.grid.crs,
         "scenes": _scene_documents(cube),
         "default_datetime": _default_datetime(cube),
-        "layers": [layer.document() for layer in layers_of(cube)],
+        "layers": [layer.document(cube) for layer in layers_of(cube)],
         "assets": {
             "measurement": {
                 "href": f"{base}/collections/{cube_id}/zarr/{MEASUREMENT}/"

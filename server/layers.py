@@ -27,10 +27,11 @@ from sr_engine.planes import (
     SCALE,
     SIGMA,
 )
-from sr_engine.registry import DEFAULT_MODEL, find_model, models
+from sr_engine.registry import DEFAULT_MODEL, family_of, find_model, models
 from sr_engine.trust.calibration import calibration_of, calibration_or_none
 
 TRUTH = "truth"
+SENSOR_LEVEL, FOR_SENSOR_LEVEL = "L1B", "rec"  # bands not registered; the family made for them
 TRUE_COLOUR = ("B04", "B03", "B02")
 
 
@@ -74,8 +75,17 @@ class Layer:
         makers = self.models
         return DEFAULT_MODEL if DEFAULT_MODEL in makers else next(iter(makers), None)
 
-    def document(self) -> dict[str, Any]:
-        """The layer as `/collections/{id}` lists it."""
+    def models_for(self, cube: Cube) -> tuple[str, ...]:
+        """Those of them that can take the cube's bands; for level 1B the one made for it first."""
+        held = {band.name for band in cube.bands}
+        fit = [name for name in self.models if set(find_model(name).card.bands) <= held]
+        if cube.attributes["processing:level"] == SENSOR_LEVEL:
+            fit.sort(key=lambda name: family_of(name) != FOR_SENSOR_LEVEL)
+        return tuple(fit)
+
+    def document(self, cube: Cube) -> dict[str, Any]:
+        """The layer as `/collections/{id}` lists it for a cube."""
+        fit = self.models_for(cube)
         legend = {
             "min": self.low,
             "max": self.high,
@@ -86,8 +96,8 @@ class Layer:
             "id": self.id,
             "title": self.title,
             "kind": self.kind,
-            "models": list(self.models),
-            "default_model": self.default_model,
+            "models": list(fit),
+            "default_model": next(iter(fit), None),
             "legend": legend if self.colormap else _flag_legend() if self.flagged else None,
         }
 

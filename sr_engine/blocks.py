@@ -58,7 +58,9 @@ def product_path(cube: Cube, model: Model) -> str:
 def product_spec(cube: Cube, model: Model) -> ProductSpec:
     """Where and how the cube keeps what this model makes of it."""
     card = model.card
-    bands = card.bands or tuple(band.name for band in cube.bands)
+    bands = tuple(band.name for band in cube.bands)
+    if isinstance(model, PatchModel):
+        bands = card.bands_of(cube.bands)
     attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
     attributes["provenance"] = provenance(card, bands)
     attributes["quality_not_tested"] = not_tested(
@@ -112,7 +114,7 @@ def compute_block(
     around = _predict_around(cube, model, slot, window)
     made = _inner(around, RIM_PX * model.card.factor)
     planes = {plane.name: plane.encode(made.planes[plane.name]) for plane in model.planes}
-    planes |= audit_planes(cube, model.card, (slot, window), around)
+    planes |= audit_planes(cube, model.card, (slot, product.bands, window), around)
     kept = set(product.variables)  # a product of before there was an audit has no place for it
     variables = {name: numbers for name, numbers in planes.items() if name in kept}
     product.write_blocks(
@@ -151,7 +153,7 @@ def _inner(around: Prediction, rim: int) -> Prediction:
 
 def _predict_from_patch(cube: Cube, model: PatchModel, slot: int, window: Window) -> Prediction:
     card = model.card
-    bands = card.bands or tuple(band.name for band in cube.bands)
+    bands = card.bands_of(cube.bands)
     patch = read_padded(cube, slot, bands, window, 2 * card.halo_px)
     names = [plane.name for plane in model.planes]
     return predict_patch(model, patch, bands, names, gsd_m=cube.grid.gsd_m)

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from datacube.bands import Band
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class ModelCard:
     weights_sha256: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     metrics: tuple[Score, ...] = ()
+
+    def bands_of(self, held: Iterable[Band]) -> tuple[str, ...]:
+        """The bands it is given of those there are: its own, or every 10 m band."""
+        return self.bands or tuple(band.name for band in held if band.gsd_m == 10)
 
     @property
     def key(self) -> str:

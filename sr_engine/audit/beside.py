@@ -17,15 +17,17 @@ Numbers = NDArray[np.uint16]
 
 
 def audit_planes(
-    cube: Cube, card: ModelCard, place: tuple[int, Window], around: Prediction
+    cube: Cube,
+    card: ModelCard,
+    place: tuple[int, tuple[str, ...], Window],
+    around: Prediction,
 ) -> dict[str, Numbers]:
     """Consistency and quality (factor y, factor x) of a block of a cube, as they are stored.
 
-    `place` is slot and window; `around` is as in `audited`. What is told depends on nothing
+    `place` is slot, bands and window; `around` is as in `audited`. What is told depends on nothing
     beyond the model's own halo and that.
     """
-    slot, window = place
-    bands = card.bands or tuple(band.name for band in cube.bands)
+    slot, bands, window = place
     measured = Input.of(cube, slot, bands, window, reach_px(card))
     differences, masks = audited(measured, card, (bands, cube.grid.gsd_m), around)
     numbers = _enlarged(CONSISTENCY.encode(differences), card.factor)
