@@ -66,7 +66,7 @@ def test_a_click_tells_where_the_detail_came_from(visit: Callable[[ViewportSize]
         round(box["y"]) : round(box["y"] + box["height"]),
         round(box["x"]) : round(box["x"] + box["width"]),
     ]
-    assert colourfulness(seen) > 10  # heat over a grey input
+    assert colourfulness(seen) > 5  # heat over a grey input, which alone has 0
     assert seen.std() > 20
 
 
