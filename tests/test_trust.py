@@ -168,7 +168,7 @@ def test_there_is_no_interval_outside_the_domain() -> None:
     fine = np.zeros((4, 6, 10), np.float32)
     block = MadeBlock(BANDS, 2, 0, measured, Prediction(fine, scales))
     told = IntervalCompanion(Calibration("m", "0", levels, ("a",), 1)).tell(block)
-    assert sorted(told) == [f"interval_90_{band}" for band in BANDS]
+    assert sorted(told) == [f"90_{band}" for band in BANDS]
     expected = np.where(known.repeat(2, axis=0).repeat(2, axis=1), np.float32(0.02), np.nan)
     for plane in told.values():
         np.testing.assert_array_equal(plane, expected)

@@ -25,7 +25,7 @@ class IntervalCompanion:
     def planes(self) -> tuple[PlaneSpec, ...]:
         """One for each band that was calibrated."""
         return tuple(
-            PlaneSpec(f"interval_90_{band}", f"half of the 90 % interval of {band}", "1", 1e-5)
+            PlaneSpec(f"90_{band}", f"half of the 90 % interval of {band}", "1", 1e-5)
             for band in self._bands
         )
 
