@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import sr_engine
 from datacube.errors import InvalidInput
 from datacube.simulation import build_landscape
 from datacube.simulation.detectors import DetectorPair, OverlapPlan, simulate_overlap
@@ -20,7 +21,7 @@ from sr_engine.l1b.train_rec import Judge, RecConfig, RecTask, judge_of, made_of
 from sr_engine.l1b.views import PairPatches, SimulatedPairs, simulated
 from sr_engine.training.config import read_config
 
-CONFIGS = Path(__file__).parents[1] / "sr_engine/l1b/configs"
+CONFIGS = Path(sr_engine.__file__).parent / "l1b/configs"
 
 
 @pytest.fixture(scope="module")

@@ -202,6 +202,7 @@ def test_bad_searches_are_refused_in_one_line(url: str, params: dict[str, str]) 
     [{"bbox": [1, 2]}, {"limit": "many"}, {"ids": "S2X_01"}, {"sortby": []},
      {"intersects": {"type": "Polygon", "coordinates": [[]]}},
      {"intersects": {"type": "GeometryCollection", "geometries": []}},
+     {"intersects": {"type": "MultiPolygon", "coordinates": [{}, [], {"a": 1}, 2, False]}},
      {"intersects": {"type": "Point", "coordinates": []}}, []],
 )  # fmt: skip
 def test_bad_bodies_are_refused_in_one_line(url: str, body: object) -> None:

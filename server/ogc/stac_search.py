@@ -171,7 +171,7 @@ def _parsed(text: str | None) -> Geometry | None:
 def _geometry(given: Geometry) -> shapely.Geometry:
     try:
         found = shape({"type": given.type, "coordinates": given.coordinates})
-    except (ValueError, TypeError, IndexError, AttributeError, ShapelyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ShapelyError) as error:
         raise InvalidInput(f"need GeoJSON coordinates of a {given.type}") from error
     count = int(shapely.get_num_coordinates(found))
     if not 1 <= count <= MAX_VERTICES or not found.is_valid:
