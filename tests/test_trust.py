@@ -32,7 +32,7 @@ CARD = replace(bicubic(2).card, id="told-x2")
 
 
 class Told:
-    """Bicubic that tells a scale of error: `factor_of` times what is stated in its first band."""
+    """Bicubic that tells a scale of its error in each band."""
 
     def __init__(self) -> None:
         self._plain = bicubic(2)

@@ -17,14 +17,13 @@ from datacube.masks import CLOUD_CLASSES, SHADOW
 from datacube.scene import reflectance_from_dn
 from sr_engine.card import ModelCard
 from sr_engine.planes import SCALE, SIGMA, Quality
-from sr_engine.trust.calibration import calibration_or_none
+from sr_engine.trust.calibration import REFLECTANCE, calibration_or_none
 
 Mask = NDArray[np.bool_]
 Masks = NDArray[np.uint16]
 
 DEFECTIVE = 1  # of the scene classification: saturated or defective
 SATURATED = 6.45  # reflectance: where Sentinel-2's mark for saturation, 65535, ends up
-REFLECTANCE = (-0.01, 1.0)  # the domain of all models here; water may be a little below zero
 LARGEST_NEAR_PX = 8  # beyond it a gap changes a pixel by less than the noise, for any model here
 INCONSISTENT = 3.0  # standard deviations of the sensor's noise, rms over bands
 INTERVAL_90 = 1.645  # half-width of a 90 % interval, in standard deviations of a Gaussian

@@ -2,8 +2,8 @@
 
 A half-width is the scale times a multiplier of its band and level, and the multipliers are
 quantiles of |error| / scale at places that the model never learnt from (split conformal
-prediction: Papadopoulos et al. 2002; Vovk et al. 2005). Outside the reflectance, the pixel size
-and the processing levels that it was calibrated for there is no interval at all.
+prediction: Papadopoulos et al. 2002; Vovk et al. 2005). Beside a file there is no interval where
+the measurement lies outside `REFLECTANCE`; beside a cube the quality band flags such pixels.
 """
 
 import json
@@ -21,9 +21,7 @@ from sr_engine.planes import BAND_SCALES
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"
 LEVELS = ("0.80", "0.90", "0.95")
-GSD_M = 10.0
-PROCESSING_LEVELS = ("L1C", "L2A")
-REFLECTANCE = (-0.01, 1.0)
+REFLECTANCE = (-0.01, 1.0)  # the domain of all models here; water may be a little below zero
 
 Values = NDArray[np.float32]
 
