@@ -9,8 +9,9 @@ import pytest
 from webapp.catalog import PRESETS, Collection, showable
 from webapp.explorer import Explorer
 from webapp.job_panel import job_text, plan_text
-from webapp.strings import ENGLISH, catalogue
 from webapp.swipe_map import ASSETS
+from webapp.words import LANGUAGES, catalogue
+from webapp.words.english import ENGLISH
 
 OWN_ASSETS = sorted(
     path for path in ASSETS.glob("*") if path.suffix in {".js", ".css"} and path.is_file()
@@ -243,3 +244,12 @@ def test_leaflet_comes_with_its_licence() -> None:
     folder = ASSETS / "leaflet"
     assert "Redistribution" in (folder / "LICENSE").read_text()
     assert "Leaflet 1.9.4" in (folder / "leaflet.js").read_text()[:200]
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_says_everything_with_the_same_gaps_to_fill(language: str) -> None:
+    words = LANGUAGES[language]
+    assert set(words) == set(ENGLISH)
+    gaps = re.compile(r"{\w+}")
+    for key, text in words.items():
+        assert sorted(gaps.findall(text)) == sorted(gaps.findall(ENGLISH[key])), key

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from webapp.explorer import Explorer
-from webapp.strings import catalogue
 from webapp.style import THEME
 from webapp.swipe_map import ASSETS
+from webapp.words import catalogue
 
 
 class Revalidated(StaticFiles):

@@ -69,14 +69,14 @@ def capabilities(base: str, cube_id: str, cube: Cube) -> bytes:
 
 
 def views(cube: Cube) -> list[View]:
-    """Every layer at the default date, once for each model that makes it."""
+    """Every layer at the default date, once for each model that can make it of this cube."""
     if not cube.scenes:
         return []
     slot = default_scene_slot(cube)
     return [
         View(cube, layer, slot, model_of(layer, name))
         for layer in layers_of(cube)
-        for name in (layer.models or (None,))
+        for name in ((layer.models_for(cube) if layer.by_model else ()) or (None,))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Run the tests once against the built wheel, away from the checkout.
+"""Run the tests on the built wheel, away from the checkout.
 
 What is only in the checkout (a forgotten asset, a module left out of the wheel) must be missed
 here. A fresh environment gets the wheel itself; its dependencies are those of the environment

@@ -2,6 +2,7 @@
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
 import {Api} from "./api.js";
+import {Dock} from "./dock.js";
 import {Busy, element, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
 import {SuperResolver} from "./jobs.js";
@@ -12,6 +13,8 @@ import {Why} from "./why.js";
 const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
 const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over the map
+// Each makes one tool of the dock, given the explorer; in the order of their buttons.
+const TOOLS = [];
 const SHOWN = ["collection", "date", "left", "right", "bands", "rescale", "smooth", "models"];
 
 export async function mount({model, el, assets}) {
@@ -68,6 +71,8 @@ class Explorer {
     this.dragSoon = soon(() => this.resolve({visible: true, quiet: true}), 400);
     this.followSoon = soon(() => this.resolve({visible: false, quiet: true}), 700);
     this.showSoon = soon(() => this.show(), 0);
+    this.dock = new Dock(root, this.map, this.strings);
+    for (const make of TOOLS) this.dock.add(make(this));
     this.listen();
   }
 
@@ -98,6 +103,7 @@ class Explorer {
       model.view = {lat, lon: lng, zoom: map.getZoom()};
       this.planSoon();
       if (model.follow) this.followSoon();
+      this.dock.tell(this.seen());
     });
     this.root.classList.toggle("dark", model.dark);
     // Panel lays the page out after render; the map must learn of every later change, too.
@@ -156,11 +162,23 @@ class Explorer {
         bands: model.bands, rescale: model.rescale});
     }
     this.swipe.draw();
+    this.dock.tell(this.seen());
     if (moved) this.resolve({visible: false, quiet: true, shrink: true});
     if (asked) {
       this.planSoon();
       if (!moved) this.followSoon();
     }
+  }
+
+  // What is seen now, for the tools; null before there is a collection. `left` and `right` are
+  // {layer: document, model, modelTitle, datetime, bands, rescale, smooth, title, template}, where
+  // `template` is the address of its tiles with {z}, {x} and {y}.
+  seen() {
+    const {collection, map, sides, swipe} = this;
+    if (!collection || !sides.left.what) return null;
+    const {lat, lng} = map.getCenter();
+    return {collection, bbox: this.viewBox(false), lat, lon: lng, zoom: map.getZoom(),
+            position: swipe.position, left: sides.left.seen(), right: sides.right.seen()};
   }
 
   arrive(collection) {

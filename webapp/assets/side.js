@@ -75,6 +75,14 @@ export class Side {
     };
   }
 
+  // What the tools are told of this side, see Explorer.seen().
+  seen() {
+    const {layer, model, modelTitle, scene, bands, rescale, smooth} = this.what;
+    const template = layer && this.source(layer).url({x: "{x}", y: "{y}", z: "{z}"}, "");
+    return {layer, model, modelTitle, datetime: scene.datetime, bands, rescale, smooth,
+            title: this.title, template: template?.replace(/%7B([xyz])%7D/g, "{$1}")};
+  }
+
   get title() {
     const {layer, modelTitle} = this.what ?? {};
     if (!layer) return this.strings.loading;

@@ -1,8 +1,4 @@
-"""Every word the page says, in one catalogue per language.
-
-Keys are the same in every language; text in braces is filled in by the caller. What the
-server sends (titles, notices, error details) is shown as it comes and is not listed here.
-"""
+"""The words of the page in English; the other languages have the same keys."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -63,6 +59,9 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "why_inside": "inside",
         "why_shares_dates": "Part of each date",
         "why_complete": "The parts add up to the detail within {error} %.",
+        # the tools beside the map
+        "tools": "Tools",
+        "tool_close": "Close {tool}",
         # what can go wrong
         "error_network": "The server cannot be reached. Check that it is still running.",
         "error_server": "The server could not answer",
@@ -71,8 +70,3 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "no_collections": "The catalog is empty: there is no collection to show yet.",
     }
 )
-
-
-def catalogue(language: str = "en") -> Mapping[str, str]:
-    """The words of one language; English where the language is not known."""
-    return {"en": ENGLISH}.get(language, ENGLISH)
