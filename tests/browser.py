@@ -50,12 +50,15 @@ class Visitor:
     page: Page
     base_url: str
     complaints: list[str] = field(default_factory=list)
+    returning: bool = True  # has been here before, so that no tour begins
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("console", lambda message: self._console(message.type, message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
         self.page.on("request", self._request)
+        if self.returning:
+            self.page.add_init_script("localStorage.setItem('srcube-tour-seen', 'yes')")
 
     def _console(self, kind: str, text: str) -> None:
         if kind == "error":

@@ -7,6 +7,7 @@ modules, Leaflet. Nothing is asked of any other host.
 import os
 from pathlib import PurePosixPath
 
+import panel as pn
 from bokeh.settings import settings as bokeh_settings
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -18,7 +19,7 @@ from starlette.types import Scope
 from webapp.explorer import Explorer
 from webapp.style import THEME
 from webapp.swipe_map import ASSETS
-from webapp.words import catalogue
+from webapp.words import catalogue, language_of
 
 
 class Revalidated(StaticFiles):
@@ -59,9 +60,16 @@ def mount_explorer(
     )
 
 
+def _language() -> str:
+    """What the visitor asked for by `?lang=`, else what the browser prefers."""
+    asked = pn.state.session_args.get("lang", [b""])[0].decode("ascii", "replace")
+    headers = {name.lower(): value for name, value in pn.state.headers.items()}
+    return language_of(asked, headers.get("accept-language", ""))
+
+
 def build_page(*, api_url: str, assets_url: str) -> Page:
     """Make the page of one session."""
-    words = catalogue()
+    words = catalogue(_language())
     explorer = Explorer(api_url=api_url, assets_url=assets_url, words=words)
     page = Page(
         title=words["title"],

@@ -5,6 +5,7 @@ import {Api} from "./api.js";
 import {Dock} from "./dock.js";
 import {Busy, element, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
+import {helpTool} from "./help.js";
 import {SuperResolver} from "./jobs.js";
 import {Side} from "./side.js";
 import {Swipe} from "./swipe.js";
@@ -14,7 +15,14 @@ const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
 const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over the map
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
-const TOOLS = [];
+const TOOLS = [
+  helpTool,
+];
+const SHEETS = [
+  "leaflet/leaflet.css",
+  "explorer.css",
+  "help.css",
+];
 const SHOWN = ["collection", "date", "left", "right", "bands", "rescale", "smooth", "models"];
 
 export async function mount({model, el, assets}) {
@@ -31,7 +39,7 @@ export async function mount({model, el, assets}) {
 
 // The map lives in a shadow root, which a style sheet of the document does not reach.
 function styles(el, assets) {
-  const sheets = ["leaflet/leaflet.css", "explorer.css"].map((name) =>
+  const sheets = SHEETS.map((name) =>
     element("link", {rel: "stylesheet", href: new URL(name, assets).href}));
   const loaded = sheets.map((link) => new Promise((resolve) => {
     link.onload = link.onerror = resolve;

@@ -28,7 +28,7 @@ export class Why {
       const bar = element("div", {className: "leaflet-bar"});
       this.button = element("a", {className: "why-button", href: "#", role: "button",
                                   title: this.strings.why_hint, "aria-label": this.strings.why_title,
-                                  "aria-pressed": "false"}, "?");
+                                  "aria-pressed": "false"}, this.strings.why_short);
       L.DomEvent.disableClickPropagation(bar);
       L.DomEvent.on(this.button, "click", (event) => {
         L.DomEvent.preventDefault(event);

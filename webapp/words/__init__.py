@@ -13,6 +13,16 @@ from webapp.words.german import GERMAN
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
 
 
+def language_of(asked: str | None, accepted: str) -> str:
+    """The language to speak: the one asked for, else the first one known of `Accept-Language`.
+
+    The order of the header is taken as the order of preference, as browsers write it.
+    """
+    tags = [asked or "", *(entry.split(";")[0] for entry in accepted[:400].split(","))]
+    known = (tag.strip().lower().partition("-")[0] for tag in tags)
+    return next((tag for tag in known if tag in LANGUAGES), "en")
+
+
 def catalogue(language: str = "en") -> Mapping[str, str]:
     """The words of one language; English where the language is not known."""
     return LANGUAGES.get(language, ENGLISH)
