@@ -1,4 +1,7 @@
-"""Super-resolving the view: what it would cost, the button, progress and cancel."""
+"""Super-resolving the view: what it would cost, the button, and cancel.
+
+How far it is stands in words here and as a bar over the map.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +28,6 @@ class JobPanel:
         self.run = pmui.Button(
             label=words["run"], color="primary", variant="contained", disabled=True, **PLAIN
         )
-        self.progress = pmui.LinearProgress(value=0, visible=False, **PLAIN)
         self.cancel = pmui.Button(label=words["cancel"], variant="outlined", visible=False, **PLAIN)
         self.follow = pmui.Switch(label=words["follow"], value=False, **PLAIN)
         self.run.on_click(lambda _: swipe_map.command("run"))
@@ -35,7 +37,7 @@ class JobPanel:
 
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""
-        return [self.heading, self.cost, self.run, self.progress, self.cancel, self.follow]
+        return [self.heading, self.cost, self.run, self.cancel, self.follow]
 
     def _update(self) -> None:
         plan, job = self._map.plan, self._map.job
@@ -44,7 +46,6 @@ class JobPanel:
         startable = startable and plan["cached"] < plan["total"]
         self.cost.object = job_text(job, self._words) or plan_text(plan, self._words)
         self.run.param.update(disabled=active or not startable, visible=not active)
-        self.progress.param.update(value=job.get("progress", 0), visible=active)
         self.cancel.visible = active
 
 

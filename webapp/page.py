@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from webapp.explorer import Explorer
-from webapp.style import THEME
+from webapp.style import theme
 from webapp.swipe_map import ASSETS
 from webapp.words import catalogue, language_of
 
@@ -63,7 +63,7 @@ def mount_explorer(
 def _language() -> str:
     """What the visitor asked for by `?lang=`, else what the browser prefers."""
     asked = pn.state.session_args.get("lang", [b""])[0].decode("ascii", "replace")
-    headers = {name.lower(): value for name, value in pn.state.headers.items()}
+    headers = {name.lower(): str(value) for name, value in pn.state.headers.items()}
     return language_of(asked, headers.get("accept-language", ""))
 
 
@@ -77,8 +77,9 @@ def build_page(*, api_url: str, assets_url: str) -> Page:
         main=[explorer.map],
         sidebar=explorer.sidebar(),
         sidebar_width=300,
+        sidebar_resizable=False,  # its grip has no role that a screen reader could tell
         sidebar_variant="auto",
-        theme_config=dict(THEME),
+        theme_config=theme(words),
     )
     explorer.map.dark = page.dark_theme
     page.link(explorer.map, dark_theme="dark")

@@ -26,6 +26,7 @@ const SHEETS = [
 const SHOWN = ["collection", "date", "left", "right", "bands", "rescale", "smooth", "models"];
 
 export async function mount({model, el, assets}) {
+  document.documentElement.lang = model.strings.language;
   const root = element("div", {className: "srcube"});
   const frame = element("div", {className: "map"});
   el.style.cssText = "width: 100%; height: 100%;";

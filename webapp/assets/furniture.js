@@ -61,7 +61,8 @@ function readout(map) {
 function progressChip(strings, onCancel) {
   const box = element("div", {className: "job", role: "status"});
   const text = element("span");
-  const bar = element("span", {className: "bar"});
+  const bar = element("span", {className: "bar", role: "progressbar",
+                               "aria-label": strings.super_resolution});
   const done = element("span", {className: "done"});
   const cancel = element("button", {type: "button"}, strings.cancel);
   bar.append(done);
@@ -75,6 +76,7 @@ function progressChip(strings, onCancel) {
       box.hidden = label === null;
       text.textContent = label ?? "";
       done.style.width = `${percent}%`;
+      bar.setAttribute("aria-valuenow", String(Math.round(percent ?? 0)));
     },
   };
 }

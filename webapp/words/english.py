@@ -61,6 +61,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "why_shares_dates": "Part of each date",
         "why_complete": "The parts add up to the detail within {error} %.",
         # the tools beside the map
+        "busy": "Under way",
         "tools": "Tools",
         "tool_close": "Close {tool}",
         # help and the tour

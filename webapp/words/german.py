@@ -61,6 +61,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "why_shares_dates": "Anteil je Datum",
         "why_complete": "Die Anteile ergeben zusammen die Einzelheiten auf {error} % genau.",
         # the tools beside the map
+        "busy": "In Arbeit",
         "tools": "Werkzeuge",
         "tool_close": "{tool} schließen",
         # Hilfe und Rundgang
