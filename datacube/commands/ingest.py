@@ -19,7 +19,15 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from datacube.catalog import Catalog
-from datacube.commands.options import BboxOption, DataOption, JsonOption, parse_bands, parse_bbox
+from datacube.commands.options import (
+    BboxOption,
+    DataOption,
+    JsonOption,
+    OffsetOption,
+    ScaleOption,
+    parse_bands,
+    parse_bbox,
+)
 from datacube.errors import InvalidInput
 from datacube.ingest.carry_out import Progress, Summary, Target, carry_out, plan_scenes
 from datacube.ingest.intake import Access, Intake
@@ -51,12 +59,8 @@ def ingest(  # noqa: PLR0913, PLR0917 (a command's options are its arguments)
         typer.Option(help="Bands to take, or of files that do not say: their names in order."),
     ] = None,
     resolution: Annotated[float | None, typer.Option(help="Pixel size in metres.")] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="For files that do not say: reflectance of one count.")
-    ] = None,
-    offset: Annotated[
-        float | None, typer.Option(help="For files that do not say: reflectance of count 0.")
-    ] = None,
+    scale: ScaleOption = None,
+    offset: OffsetOption = None,
     title: Annotated[str | None, typer.Option(help="Title of a new cube.")] = None,
     sensor_geometry: Annotated[
         bool, typer.Option("--sensor-geometry", help="Level-1B crops, which have no place.")

@@ -18,6 +18,13 @@ BboxOption = Annotated[
     str | None,
     typer.Option("--bbox", metavar="W,S,E,N", help="Area in degrees; give it as --bbox=W,S,E,N."),
 ]
+ScaleOption = Annotated[
+    float | None, typer.Option(help="For files that do not say: reflectance of one count.")
+]
+OffsetOption = Annotated[
+    float | None, typer.Option(help="For files that do not say: reflectance of count 0.")
+]
+DateOption = Annotated[str | None, typer.Option(help="Of a cube: which date.")]
 
 NO_BAND = "-"
 

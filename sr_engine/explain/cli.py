@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacube.commands.options import DataOption
+from datacube.commands.options import DataOption, DateOption, OffsetOption, ScaleOption
 from datacube.errors import InvalidInput
 from sr_engine.scenes.cli import opened
 
@@ -40,16 +40,12 @@ def explain(  # noqa: PLR0913 (a command's options are its arguments)
         str, typer.Option(help="attribution (by gradients) or occlusion (for any model).")
     ] = "attribution",
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
-    datetime: Annotated[str | None, typer.Option(help="Of a cube: which date.")] = None,
+    datetime: DateOption = None,
     bands: Annotated[
         str | None, typer.Option(help="Names of a file's bands in order, if it does not say.")
     ] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="For files that do not say: reflectance of one count.")
-    ] = None,
-    offset: Annotated[
-        float | None, typer.Option(help="For files that do not say: reflectance of count 0.")
-    ] = None,
+    scale: ScaleOption = None,
+    offset: OffsetOption = None,
     data: DataOption = None,
 ) -> None:
     """Explain a window: which pixels, bands and, of a fusion, dates made it.

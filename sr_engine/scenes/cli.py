@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacube.commands.options import DataOption, parse_bands
+from datacube.commands.options import DataOption, DateOption, OffsetOption, ScaleOption, parse_bands
 from datacube.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -39,13 +39,9 @@ def super_resolve_command(  # noqa: PLR0913 - options
         str | None,
         typer.Option(help="Bands to take, or of a file that does not say: all in its order."),
     ] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="For files that do not say: reflectance of one count.")
-    ] = None,
-    offset: Annotated[
-        float | None, typer.Option(help="For files that do not say: reflectance of count 0.")
-    ] = None,
-    datetime: Annotated[str | None, typer.Option(help="Of a cube: which date.")] = None,
+    scale: ScaleOption = None,
+    offset: OffsetOption = None,
+    datetime: DateOption = None,
     data: DataOption = None,
 ) -> None:
     """Super-resolve a whole file, or one date of a cube, into a COG on a finer grid.
