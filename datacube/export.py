@@ -5,9 +5,10 @@ meets it alone can tell a measured pixel from an inferred one.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,15 +100,36 @@ def _chosen(layer: Layer, request: Request) -> list[CommittedScene]:
     return there
 
 
-def _write_scene(layer: Layer, one: CommittedScene, path: Path) -> Path:
-    facts = provenance(layer, one)
-    tags = {
+def tags_of(layer: Layer, one: CommittedScene, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of a file of a layer; `facts` is its provenance."""
+    return {
         "datetime": one.scene.stamp,
         TAG: json.dumps(facts, sort_keys=True),
         "TIFFTAG_SOFTWARE": facts["software"],
         "TIFFTAG_IMAGEDESCRIPTION": sentence_of(layer, one),
         "TIFFTAG_COPYRIGHT": facts["attribution"] or "",
     }
+
+
+def plane_spec(layer: Layer, name: str, tags: Mapping[str, str]) -> RasterSpec:
+    """How a plane of a product stands in a file: its scale and units, or its flags."""
+    attributes = layer.plane_attributes(name)
+    flags = attributes.get("flag_meanings")
+    told = {"long_name": attributes["long_name"]} | ({"flag_meanings": flags} if flags else {})
+    return RasterSpec(
+        layer.grid,
+        (name,),
+        scale=attributes.get("scale_factor", 1.0),
+        offset=attributes.get("add_offset", 0.0),
+        units=attributes.get("units", "1"),
+        physical=not flags,
+        tags={**tags, **told},
+    )
+
+
+def _write_scene(layer: Layer, one: CommittedScene, path: Path) -> Path:
+    facts = provenance(layer, one)
+    tags = tags_of(layer, one, facts)
     write_cog(path, RasterSpec(layer.grid, layer.bands, tags=tags), layer.reader(one.slot))
     assets: dict[str, tuple[str, Grid, Iterable[str]]] = {
         "data": (f"./{path.name}", layer.grid, layer.bands)
@@ -125,7 +147,7 @@ def _write_scene(layer: Layer, one: CommittedScene, path: Path) -> Path:
     item = file_item(path.stem, one.scene, assets, properties)
     for name in layer.planes:
         plane = path.with_name(f"{path.stem}_{name}.tif")
-        _write_plane(layer, one, name, plane, tags)
+        write_cog(plane, plane_spec(layer, name, tags), layer.reader(one.slot, name))
         attributes = layer.plane_attributes(name)
         item["assets"][name] = plane_asset(f"./{plane.name}", layer.grid, attributes)
     path.with_suffix(".json").write_text(json.dumps(item, indent=2), "utf-8")
@@ -142,24 +164,6 @@ def _write_classes(layer: Layer, one: CommittedScene, path: Path, tags: dict[str
 
     spec = RasterSpec(layer.grid, (CLASSES,), "uint8", physical=False, tags=tags)
     write_cog(path, spec, read)
-
-
-def _write_plane(
-    layer: Layer, one: CommittedScene, name: str, path: Path, tags: dict[str, str]
-) -> None:
-    attributes = layer.plane_attributes(name)
-    flags = attributes.get("flag_meanings")
-    told = {"long_name": attributes["long_name"]} | ({"flag_meanings": flags} if flags else {})
-    spec = RasterSpec(
-        layer.grid,
-        (name,),
-        scale=attributes.get("scale_factor", 1.0),
-        offset=attributes.get("add_offset", 0.0),
-        units=attributes.get("units", "1"),
-        physical=not flags,
-        tags=tags | told,
-    )
-    write_cog(path, spec, layer.reader(one.slot, name))
 
 
 def _stamp(one: CommittedScene) -> str:
