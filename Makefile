@@ -37,7 +37,7 @@ format: setup-dev  ## let ruff rewrite the code in the house style
 
 bench: setup-dev  ## run every benchmark, with the peers they are measured beside
 	@.venv/bin/pip install --quiet "odc-stac>=0.5.3" "titiler.xarray>=2.4,<2.5"
-	@for name in demo ingest fusion tiles; do .venv/bin/srcube bench $$name || exit 1; done
+	@for name in demo ingest fusion tiles load; do .venv/bin/srcube bench $$name || exit 1; done
 
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
         default="warning", description="what is logged to stderr, as JSON lines"
     )
     bench_data: Path | None = Field(default=None, description="folder of benchmark data sets")
+    bench_minutes: float = Field(
+        default=10, gt=0, description="how long the mixed load of `srcube bench load` lasts"
+    )
 
     @property
     def models_folder(self) -> Path:

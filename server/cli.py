@@ -1,6 +1,5 @@
 """Commands that serve: `serve`, and `demo`, which builds something to serve first."""
 
-import socket
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +14,15 @@ from datacube import Catalog, benchmark, open_storage
 from datacube.benchmark import Figures
 from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
-from datacube.errors import InvalidInput, Unavailable
+from datacube.errors import InvalidInput
 from datacube.settings import Settings
 from server.keys import add_key
+from server.local import listening
 from server.observability import log_to_stderr
 from server.protocol import uvicorn_limits
 
 MakeApp = Callable[[Settings], FastAPI]
-Benchmark = Callable[[Path | None], Figures]  # given the folder of real data sets, if any
+Benchmark = Callable[[Settings], Figures]
 
 
 def register(app: typer.Typer, make_app: MakeApp) -> None:
@@ -73,6 +73,9 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
         data: Annotated[
             Path | None, typer.Option(help="Folder of real data sets. [SRCUBE_BENCH_DATA]")
         ] = None,
+        minutes: Annotated[
+            float | None, typer.Option(help="Of the soak in `load`. [SRCUBE_BENCH_MINUTES]")
+        ] = None,
     ) -> None:
         """Measure, on this machine: CPU time as medians of repeated runs, gains in dB.
 
@@ -80,8 +83,8 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
         """
         if name not in benchmarks:
             raise InvalidInput(f"no benchmark {name!r}; there are {', '.join(benchmarks)}")
-        settings = Settings.from_environment(bench_data=data)
-        figures = benchmarks[name](settings.bench_data)
+        settings = Settings.from_environment(bench_data=data, bench_minutes=minutes)
+        figures = benchmarks[name](settings)
         if as_json:
             typer.echo(benchmark.as_json(figures))
             return
@@ -91,7 +94,7 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
 
 def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
     """Serve until interrupted; raises Unavailable if the port is taken."""
-    with _listening(settings) as listener:
+    with listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         settings = settings.model_copy(update={"port": port})
         address = f"http://{host}:{port}/"
@@ -101,19 +104,3 @@ def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
         log_to_stderr(settings.log_level)
         config = uvicorn.Config(make_app(settings), **uvicorn_limits())
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listening(settings: Settings) -> socket.socket:
-    """A socket bound before anything is said, so that what is printed is true."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise Unavailable(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
-            "choose another with --port"
-        ) from error
-    listener.listen(128)
-    return listener

@@ -4,7 +4,6 @@ What is heavy to import (torch, Panel) is imported by the command that needs it.
 """
 
 import sys
-from pathlib import Path
 
 import typer
 from fastapi import FastAPI
@@ -16,6 +15,7 @@ import sr_engine.cli
 from datacube.benchmark import Figures
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.settings import Settings
+from server.local import LocalServer
 
 app = typer.Typer(
     name="srcube",
@@ -49,41 +49,55 @@ def make_app(settings: Settings) -> FastAPI:
     return application
 
 
-def _demo_figures(data: Path | None) -> Figures:
+def serve_here(data: str) -> LocalServer:
+    """Serve a catalog with its page from this process, on a free port of 127.0.0.1.
+
+    For notebooks and scripts; `data` is a folder or an address such as s3://bucket/prefix.
+    """
+    return LocalServer(Settings(data=str(data), port=0), make_app)
+
+
+def _demo_figures(settings: Settings) -> Figures:
     from server.demo_bench import demo_figures  # noqa: PLC0415
 
-    return demo_figures(data)
+    return demo_figures(settings.bench_data)
 
 
-def _ingest_figures(data: Path | None) -> Figures:
+def _ingest_figures(settings: Settings) -> Figures:
     from datacube.ingest.bench import ingest_figures  # noqa: PLC0415
 
-    return ingest_figures(data)
+    return ingest_figures(settings.bench_data)
 
 
-def _fusion_figures(_data: Path | None) -> Figures:
+def _fusion_figures(_settings: Settings) -> Figures:
     from sr_engine.fusion.bench import fusion_figures  # noqa: PLC0415
 
     return fusion_figures()
 
 
-def _sr_figures(data: Path | None) -> Figures:
+def _sr_figures(settings: Settings) -> Figures:
     from sr_engine.default.bench import sr_figures  # noqa: PLC0415
 
-    return sr_figures(data)
+    return sr_figures(settings.bench_data)
 
 
-def _trust_figures(data: Path | None) -> Figures:
+def _trust_figures(settings: Settings) -> Figures:
     from sr_engine.explain.bench import explain_figures  # noqa: PLC0415
     from sr_engine.trust.protocol import trust_figures  # noqa: PLC0415
 
-    return trust_figures(data) | explain_figures()
+    return trust_figures(settings.bench_data) | explain_figures()
 
 
-def _tiles_figures(data: Path | None) -> Figures:
+def _load_figures(settings: Settings) -> Figures:
+    from server.load.bench import load_figures  # noqa: PLC0415
+
+    return load_figures(settings)
+
+
+def _tiles_figures(settings: Settings) -> Figures:
     from server.tiles_bench import tiles_figures  # noqa: PLC0415
 
-    return tiles_figures(data)
+    return tiles_figures(settings.bench_data)
 
 
 datacube.commands.cubes.register(app)
@@ -96,6 +110,7 @@ server.cli.register_bench(
         "demo": _demo_figures,
         "fusion": _fusion_figures,
         "ingest": _ingest_figures,
+        "load": _load_figures,
         "sr": _sr_figures,
         "tiles": _tiles_figures,
         "trust": _trust_figures,

@@ -91,8 +91,8 @@ def tiles_figures(_data: Path | None) -> Figures:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        grid = _grid(SIDE_PX)
-        cube = _cube(root, "bench", grid, dates=1)
+        grid = square_grid(SIDE_PX)
+        cube = make_cube(root, "bench", grid, dates=1)
         _write_cog(root, cube)
         tiles = _tiles(grid)
         for kind in KINDS:
@@ -222,14 +222,14 @@ def _growth(small: Callable[[Path], Cube], large: Callable[[Path], Cube]) -> flo
 
 
 def _cube_of_dates(dates: int) -> Callable[[Path], Cube]:
-    return lambda root: _cube(root, "bench", _grid(1024), dates=dates)
+    return lambda root: make_cube(root, "bench", square_grid(1024), dates=dates)
 
 
 def _sparse(side_px: int) -> Callable[[Path], Cube]:
     """A cube of which only the first 2048 pixels each way hold data."""
 
     def make(root: Path) -> Cube:
-        grid = _grid(side_px)
+        grid = square_grid(side_px)
         spec = CubeSpec("bench", grid, find_bands(BANDS), with_scl=False)
         cube = Catalog(open_storage(root)).create("bench", spec)
         return cube.append(Scene("S2X_0", START), _Corner(_texture(0, (2048, 2048))))
@@ -251,7 +251,8 @@ class _Corner:
         return ScenePixels(out)
 
 
-def _cube(root: Path, cube_id: str, grid: Grid, *, dates: int) -> Cube:
+def make_cube(root: Path, cube_id: str, grid: Grid, *, dates: int) -> Cube:
+    """A cube with a texture of its own on each date, in a catalog at `root`."""
     spec = CubeSpec(cube_id, grid, find_bands(BANDS), with_scl=False)
     cube = Catalog(open_storage(root)).create(cube_id, spec)
     for day in range(dates):
@@ -277,7 +278,8 @@ def _write_cog(root: Path, cube: Cube) -> None:
     write_cog(root / COG, RasterSpec(cube.grid, BANDS), read)
 
 
-def _grid(side_px: int) -> Grid:
+def square_grid(side_px: int) -> Grid:
+    """So many pixels of 10 m a side, at 48 degrees north."""
     return Grid.from_origin(
         "EPSG:32632", left=600_000, top=5_300_040, gsd_m=10, shape=(side_px, side_px)
     )

@@ -1,0 +1,34 @@
+"""`srcube bench load`: every figure of a server under load."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from datacube.benchmark import Figures
+from datacube.settings import Settings
+from server.load.asks import bench_cube
+from server.load.burst import burst_figures
+from server.load.kills import lost_jobs
+from server.load.neighbours import p95_ratio
+from server.load.process import serving_process
+from server.load.soak import Soak
+
+SIDE_PX, DATES = 1024, 4
+KILLS = 20
+
+
+def load_figures(settings: Settings) -> Figures:
+    """All figures; the soak lasts `settings.bench_minutes`, the rest some five minutes."""
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        cube = bench_cube(root, SIDE_PX, DATES)
+        with serving_process(root) as server:
+            figures |= burst_figures(server, cube)
+        with serving_process(root) as server:
+            figures["tile_p95_ratio_during_sr"] = p95_ratio(server, cube)
+        with serving_process(root, cache_mb=64) as server:
+            figures |= asyncio.run(Soak(server, cube, settings.bench_minutes * 60).figures())
+    with tempfile.TemporaryDirectory() as folder:
+        figures["kill_lost_jobs"] = lost_jobs(Path(folder), KILLS)
+    return figures
