@@ -75,14 +75,30 @@ def find_index(name: str, names: tuple[str, ...]) -> Formula:
     return parse(text, names)
 
 
-def index_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Every index that can be computed of these bands."""
+@dataclass(frozen=True)
+class Index:
+    """A spectral index of spyndex: its short name, its long one and the bands that it needs."""
+
+    name: str
+    title: str
+    bands: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def indices() -> tuple[Index, ...]:
+    """Every index that can be computed of Sentinel-2's bands, in spyndex's order."""
+    import spyndex  # noqa: PLC0415 - reads its tables when imported
+
     found = []
     for name, text in _formulae().items():
-        wanted = {word for number, word, _ in _TOKEN.findall(text) if word and not number}
-        if wanted <= set(names):
-            found.append(name)
+        words = dict.fromkeys(word for _, word, _ in _TOKEN.findall(text) if word)
+        found.append(Index(name, spyndex.indices[name].long_name, tuple(words)))
     return tuple(found)
+
+
+def index_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Every index that can be computed of these bands."""
+    return tuple(one.name for one in indices() if set(one.bands) <= set(names))
 
 
 @lru_cache(maxsize=1)
