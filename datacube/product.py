@@ -38,20 +38,28 @@ class Product:
 
     @classmethod
     def ensure(cls, cube: Cube, spec: ProductSpec) -> "Product":
-        """The product of this path, declared in the cube if it is not there yet."""
-        if spec.path in cube.root.commit.products:
+        """The product of this path, declared in the cube if it is not there yet.
+
+        One that was declared with fewer planes gets the others, by one commit: blocks that are
+        there stay as they are, and have none of the new planes yet.
+        """
+        if _declares(cube.root, spec):
             return cls(cube, spec.path)
         nodes = product_nodes(spec, cube.grid)
 
         def declare(root: Root) -> Root:
             record = root.commit
-            if spec.path in record.products:
+            if _declares(root, spec):
                 return root
+            if spec.path in record.products:
+                lacking = {path: one for path, one in nodes.items() if path not in root.nodes}
+                return root.changed(record, lacking)
             listed = replace(record, products=(*record.products, spec.path))
             return root.changed(listed, nodes, overview_with(root.attributes, spec, cube.grid))
 
         with cube.storage.exclusive():
-            cube.write_coordinates(nodes)
+            if spec.path not in cube.root.commit.products:
+                cube.write_coordinates(nodes)
             root = amend(cube.storage, declare)
         return cls(cube.at(root), spec.path)
 
@@ -231,3 +239,9 @@ class Product:
         if not self.cube.chunks.has(path, (slot, *block)):
             return 0
         return int(self.cube.chunks.chunk(path, (slot, *block), document)[0, 0, 0])
+
+
+def _declares(root: Root, spec: ProductSpec) -> bool:
+    """Whether a version of the cube has the product, with every plane of it."""
+    records = (f"{spec.path}/{plane.name}_blocks" for plane in spec.planes)
+    return spec.path in root.commit.products and all(path in root.nodes for path in records)

@@ -16,7 +16,7 @@ from server.reader import (
 )
 from server.render import FLAG_COLOURS, Stretch
 from sr_engine.blocks import product_path
-from sr_engine.model import Model
+from sr_engine.model import DifferentiableModel, Model
 from sr_engine.planes import (
     AUDIT_PLANES,
     CONSISTENCY,
@@ -24,6 +24,7 @@ from sr_engine.planes import (
     PLANES,
     QUALITY,
     REACH,
+    SALIENCY,
     SCALE,
     SIGMA,
 )
@@ -123,6 +124,15 @@ LAYERS = {
             REACH.name,
             units="m",
             low=8.0,
+            high=40.0,
+            colormap="viridis",
+        ),
+        Layer(
+            SALIENCY.name,
+            "Saliency: over how many pixels a detail's causes are spread",
+            "explanation",
+            SALIENCY.name,
+            units="diffusion index, 0: one pixel, 100: all seen alike",
             high=40.0,
             colormap="viridis",
         ),
@@ -264,6 +274,8 @@ def model_of(layer: Layer, model_id: str | None) -> Model | None:
 def _makes(model: Model, layer: Layer) -> bool:
     """Whether the layer can be had of a model; an interval is told only where it is calibrated."""
     planes = (*model.planes, *AUDIT_PLANES)
+    if layer.variable == SALIENCY.name:
+        return isinstance(model, DifferentiableModel)
     if layer.variable == SCALE.name and calibration_or_none(model.card) is None:
         return False
     return layer.variable in {"reflectance", *(plane.name for plane in planes)}

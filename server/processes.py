@@ -11,18 +11,19 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from datacube.errors import Conflict, InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
 from server.clients import client_of
-from server.jobs.order import Order
+from server.jobs.order import Order, Wish
 from server.jobs.records import ACTIVE
 from server.layers import find_layer, layers_of
 from server.services import Services, services_of
 from server.tiles import default_scene_slot
+from server.view_inputs import ALONG, ViewInputs
 from sr_engine.model import SeriesModel
+from sr_engine.planes import SALIENCY
 from sr_engine.registry import DEFAULT_MODEL, find_model
 
 router = APIRouter()
 Services_ = Annotated[Services, Depends(services_of)]
 Document = dict[str, Any]
-Bbox = Annotated[list[float], Field(min_length=4, max_length=4)]
 MOST_LISTED = 100
 
 
@@ -34,17 +35,6 @@ class NotReady(NotFound):
 
 # The model that each process takes where none is named; `server.ogc` describes them.
 PROCESSES = {"super-resolve": DEFAULT_MODEL, "fuse": "fusion-x4"}
-
-
-class ViewInputs(BaseModel):
-    """A view: a box in degrees of one scene of a cube, and the model to use."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    collection: Annotated[str, Field(max_length=64)]
-    moment: Annotated[str | None, Field(alias="datetime", max_length=40)] = None
-    model: Annotated[str | None, Field(max_length=80)] = None
-    bbox: Bbox
 
 
 class Execution(BaseModel):
@@ -63,6 +53,17 @@ class PlanQuery(BaseModel):
     moment: Annotated[str | None, Field(alias="datetime", max_length=40)] = None
     model: Annotated[str, Field(max_length=80)] = DEFAULT_MODEL
     bbox: Annotated[str, Field(max_length=120, description="west,south,east,north in degrees")]
+    products: Annotated[
+        str, Field(max_length=120, description="to compute along, by commas: saliency,quality")
+    ] = ""
+
+    def along(self) -> list[str]:
+        """The products as a list; raises InvalidInput."""
+        names = [name for name in self.products.split(",") if name]
+        unknown = [name for name in names if name not in ALONG]
+        if unknown:
+            raise InvalidInput(f"no product {unknown[0]!r}; there are {', '.join(ALONG)}")
+        return names
 
     def edges(self) -> list[float]:
         """The box as numbers; raises InvalidInput."""
@@ -105,13 +106,22 @@ def plan(services: Services_, cube_id: str, query: Annotated[PlanQuery, Query()]
 
     A view beyond the limit is counted only (its `total` says so), and would not be executed.
     """
-    asked = query.model_dump(by_alias=True) | {"collection": cube_id, "bbox": query.edges()}
-    inputs = ViewInputs.model_validate(asked)
+    place: Document = {"collection": cube_id, "bbox": query.edges(), "products": query.along()}
+    inputs = ViewInputs.model_validate(query.model_dump(by_alias=True) | place)
     order = _order(services, inputs, "super-resolve")
+    parts = {
+        part: {
+            "total": order.each,
+            "cached": order.each - order.lacking(part),
+            "estimated_seconds": round(services.jobs.estimate_part_s(order, part), 2),
+        }
+        for part in order.wish.parts()
+    }
     return {
         "total": order.total,
-        "cached": order.plan.cached if order.plan else 0,
+        "cached": order.cached,
         "estimated_seconds": round(services.jobs.estimate_s(order), 2),
+        "products": parts,
         "limit_blocks": services.settings.limit_blocks,
         "bbox": inputs.bbox,
     }
@@ -141,6 +151,7 @@ def job_results(services: Services_, job_id: str) -> Document:
     if job.state != "successful":
         raise Conflict(f"the job has no results, it is {job.state}: {job.message}"[:300])
     asked = job.asked
+    parts = asked.get("parts", {})
     cube = services.catalog.open(asked["collection"])
     query = f"datetime={asked['datetime']}&model={asked['model']}"
     base = f"/collections/{asked['collection']}/layers"
@@ -151,7 +162,7 @@ def job_results(services: Services_, job_id: str) -> Document:
             "title": layer.title,
         }
         for layer in layers_of(cube)
-        if asked["model"] in layer.models
+        if asked["model"] in layer.models and (layer.id != SALIENCY.name or layer.id in parts)
     }
 
 
@@ -192,6 +203,5 @@ def _order(services: Services, inputs: ViewInputs, process_id: str) -> Order:
     else:
         slot = cube.scene_at(parse_rfc3339(inputs.moment)).slot
     find_layer(cube, "sr")
-    west, south, east, north = inputs.bbox
-    window = cube.grid.window_of(lonlat_bbox=(west, south, east, north))
-    return services.jobs.plan(cube, model, slot, window)
+    along = inputs.variables(cube, model.card.id)
+    return services.jobs.plan(Wish(cube, model, slot, inputs.area(cube.grid), along))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from datacube import Cube, Product, ProductSpec, Window
 from datacube.product import Block
 from datacube.scene import dn_from_reflectance, reflectance_from_dn
-from datacube.store.layout import BLOCK_PX
+from datacube.store.layout import BLOCK_PX, PlaneSpec
 from sr_engine.audit.beside import audit_planes
 from sr_engine.audit.consistency import RIM_PX
 from sr_engine.audit.provenance import provenance
@@ -55,8 +55,8 @@ def product_path(cube: Cube, model: Model) -> str:
     return f"sr/{model.card.key}" + (f"-g{cube.generation}" if series else "")
 
 
-def product_spec(cube: Cube, model: Model) -> ProductSpec:
-    """Where and how the cube keeps what this model makes of it."""
+def product_spec(cube: Cube, model: Model, extra: tuple[PlaneSpec, ...] = ()) -> ProductSpec:
+    """Where and how the cube keeps what this model makes of it, and `extra` planes beside."""
     card = model.card
     bands = tuple(band.name for band in cube.bands)
     if isinstance(model, PatchModel):
@@ -78,7 +78,7 @@ def product_spec(cube: Cube, model: Model) -> ProductSpec:
         bands=bands,
         attributes=attributes,
         level=cube.attributes["processing:level"],
-        planes=(*model.planes, *AUDIT_PLANES),
+        planes=(*model.planes, *AUDIT_PLANES, *extra),
     )
 
 
@@ -96,10 +96,23 @@ def blocks_of(window: Window) -> tuple[Block, ...]:
 def plan_blocks(product: Product | None, slot: int, window: Window) -> BlockPlan:
     """Which blocks of a view there are and which are missing; no product yet means all."""
     blocks = blocks_of(window)
-    missing = tuple(
-        block for block in blocks if product is None or not product.has_block(slot, block)
+    return BlockPlan(slot, blocks, missing_blocks(product, slot, blocks))
+
+
+def missing_blocks(
+    product: Product | None,
+    slot: int,
+    blocks: Sequence[Block],
+    variables: Sequence[str] = ("reflectance",),
+) -> tuple[Block, ...]:
+    """Those of the blocks that lack one of the variables; no product yet means all."""
+    if product is None or not set(variables) <= set(product.variables):
+        return tuple(blocks)
+    return tuple(
+        block
+        for block in blocks
+        if not all(product.has_block(slot, block, variable=name) for name in variables)
     )
-    return BlockPlan(slot, blocks, missing)
 
 
 def compute_block(

@@ -1,6 +1,7 @@
 """What stands beside the reflectance: one value per fine pixel, kept in the cube with it.
 
-Some of it models tell themselves; the audit's planes are made for every model.
+Some of it models tell themselves; the audit's planes are made for every model. Saliency costs
+several times the image, and is made only where somebody asks for it.
 """
 
 from enum import IntFlag
@@ -43,8 +44,16 @@ QUALITY = PlaneSpec(
     1.0,
     flags=tuple(flag.name.lower() for flag in Quality if flag.name and flag > 1),
 )
+SALIENCY_CELL_PX = 32  # a block has a whole number of them
+SALIENCY = PlaneSpec(
+    "saliency",
+    f"diffusion index of the detail, one value for {SALIENCY_CELL_PX} x {SALIENCY_CELL_PX} "
+    "measured pixels",
+    "1",
+    0.01,
+)
 AUDIT_PLANES = (CONSISTENCY, QUALITY)
 PLANES = {
     plane.name: plane
-    for plane in (INFLUENCE, REACH, SIGMA, SCALE, *BAND_SCALES.values(), *AUDIT_PLANES)
+    for plane in (INFLUENCE, REACH, SIGMA, SCALE, *BAND_SCALES.values(), *AUDIT_PLANES, SALIENCY)
 }

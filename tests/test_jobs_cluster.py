@@ -17,7 +17,9 @@ from datacube import Cube, Product, Window
 from datacube.errors import InvalidInput
 from datacube.scene import dn_from_reflectance
 from datacube.settings import Settings
+from server.jobs.area import Area
 from server.jobs.cluster import DaskExecutor, refuse_open_scheduler
+from server.jobs.order import Wish
 from server.jobs.records import Job
 from server.jobs.service import JobService
 from sr_engine.blocks import predict_window, product_path
@@ -98,7 +100,7 @@ def test_killing_a_worker_and_restarting_the_scheduler_lose_no_job(
     service.start()
     try:
         model = find_model(MODEL)
-        order = service.plan(cube, model, 0, Window(0, 0, *SHAPE))
+        order = service.plan(Wish(cube, model, 0, Area(Window(0, 0, *SHAPE))))
         job = service.submit(order, "field", client="me", process="super-resolve")
         wait_for(lambda: service.find(job.id).done >= 2)
         kill(workers[0])
@@ -128,13 +130,13 @@ def test_a_cancelled_job_asks_nothing_more_of_the_cluster(cluster: Cluster, tmp_
     )
     service.start()
     try:
-        order = service.plan(cube, find_model(MODEL), 0, Window(0, 0, *SHAPE))
+        order = service.plan(Wish(cube, find_model(MODEL), 0, Area(Window(0, 0, *SHAPE))))
         job = service.submit(order, "field", client="me", process="super-resolve")
         time.sleep(0.5)
         assert service.find(job.id).state == "accepted"  # there is no worker yet: it waits
         service.dismiss(job.id)
         cluster.begin(worker(cluster.port))
-        small = service.plan(cube, find_model(MODEL), 0, Window(0, 0, 9, 9))
+        small = service.plan(Wish(cube, find_model(MODEL), 0, Area(Window(0, 0, 9, 9))))
         other = service.submit(small, "field", client="me", process="super-resolve")
         assert wait_for_end(service, other).state == "successful"
     finally:

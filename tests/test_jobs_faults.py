@@ -15,7 +15,9 @@ import pytest
 
 from datacube import Cube, Product, Window
 from datacube.settings import Settings
+from server.jobs.area import Area
 from server.jobs.blocks import Lease
+from server.jobs.order import Wish
 from server.jobs.records import ENDED, Job
 from server.jobs.service import JobService
 from server.jobs.tasks import Report
@@ -39,7 +41,7 @@ class Workshop:
     id: str = "field"
 
     def submit(self, model_id: str, window: Window = ONE_BLOCK, client: str = "me") -> Job:
-        order = self.service.plan(self.cube, find_faulty(model_id), 0, window)
+        order = self.service.plan(Wish(self.cube, find_faulty(model_id), 0, Area(window)))
         return self.service.submit(order, self.id, client=client, process="super-resolve")
 
     def ended(self, job: Job) -> Job:
@@ -181,7 +183,7 @@ def test_memory_beyond_the_limit_fails_the_job_by_name(tmp_path: Path, root: Pat
 
 
 def test_a_block_beyond_its_time_is_ended_and_reported_as_lost(shop: Workshop) -> None:
-    order = shop.service.plan(shop.cube, find_faulty("slow"), 0, ONE_BLOCK)
+    order = shop.service.plan(Wish(shop.cube, find_faulty("slow"), 0, Area(ONE_BLOCK)))
     (task,) = order.tasks(str(Path(shop.cube.storage.address).parent), shop.id)
     executor = LocalExecutor(WorkerLimits(1, 0, 0.1), find_faulty)
     executor.warm_up()

@@ -152,13 +152,13 @@ class BlockQueue:
 
         return self._database.write(change)
 
-    def seconds_each(self, model_key: str) -> float | None:
-        """Seconds that one block of a model takes, from the last ones; None if none was timed."""
+    def seconds_each(self, kind: str) -> float | None:
+        """Seconds that one block of a kind takes, from the last ones; None if none was timed."""
         row = self._database.read(
             lambda db: db.execute(
                 "SELECT avg(seconds) FROM (SELECT seconds FROM blocks WHERE model = ?"
                 " AND seconds IS NOT NULL ORDER BY id DESC LIMIT 16)",
-                (model_key,),
+                (kind,),
             ).fetchone()
         )
         return None if row[0] is None else float(row[0])

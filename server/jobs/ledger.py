@@ -58,7 +58,7 @@ class Ledger:
             number = _insert(db, new)
             tell_status(db, number)
             for position, task in enumerate(new.missing):
-                _want(db, number, position, (task.key, task.text(), task.model_key))
+                _want(db, number, position, (task.key, task.text(), task.kind))
             if not new.missing:
                 become(db, number, "successful")
             return job_of(db, number)

@@ -1,69 +1,109 @@
 """From a view to blocks: how many there are, which are missing, and where each one lies."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from datacube import Cube, Product, Window
 from datacube.product import Block
 from datacube.store.layout import BLOCK_PX
-from server.jobs.records import BlockTask
-from sr_engine.blocks import BlockPlan, plan_blocks, product_path
+from server.jobs.area import Area, count_blocks
+from server.jobs.records import IMAGE, BlockTask
+from sr_engine.blocks import missing_blocks, product_path
 from sr_engine.model import Model
+from sr_engine.planes import SALIENCY
+
+__all__ = ["Order", "Wish", "block_bbox", "count_blocks", "make_order"]
 
 
 @dataclass(frozen=True)
-class Order:
-    """A view to super-resolve: which scene, by which model, on which blocks.
+class Wish:
+    """What is to be had of one date of a cube by one model, and of which part of it.
 
-    `plan` is None where there are more blocks than one job may ask for: they are counted, and
-    not looked at one by one.
+    `variables` are planes to compute along; those that come with the image anyway do no harm.
     """
 
     cube: Cube
     model: Model
     slot: int
-    total: int
-    plan: BlockPlan | None
+    area: Area
+    variables: tuple[str, ...] = ()
+
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """What is computed by itself, and the variables that each part has to bring.
+
+        The image brings its planes along; saliency costs several times as much.
+        """
+        along = tuple(name for name in self.variables if name != SALIENCY.name)
+        extra = {SALIENCY.name: (SALIENCY.name,)} if SALIENCY.name in self.variables else {}
+        return {IMAGE: ("reflectance", *along), **extra}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A wish, held against what there is.
+
+    `each` is how many blocks the area touches, `total` counts them once for each part. `blocks`
+    is None where that is more than one job may ask for: they are counted, and not looked at one
+    by one. `missing` are by part, from the middle of the area outwards.
+    """
+
+    wish: Wish
+    each: int
+    blocks: tuple[Block, ...] | None = None
+    missing: Mapping[str, tuple[Block, ...]] = field(default_factory=dict)
 
     @property
-    def missing(self) -> tuple[Block, ...]:
-        """Blocks to compute, from the view's centre outwards."""
-        return self.plan.missing if self.plan else ()
+    def total(self) -> int:
+        """Blocks of all parts."""
+        return self.each * len(self.wish.parts())
+
+    @property
+    def cached(self) -> int:
+        """How many of them need no computing."""
+        if self.blocks is None:
+            return 0
+        return self.total - sum(len(blocks) for blocks in self.missing.values())
+
+    def lacking(self, part: str) -> int:
+        """How many blocks of a part are to compute; all, where they were not looked at."""
+        return self.each if self.blocks is None else len(self.missing[part])
 
     def tasks(self, data: str, cube_id: str) -> tuple[BlockTask, ...]:
-        """What has to be computed, for whoever opens the catalog at `data`."""
-        card, path = self.model.card, product_path(self.cube, self.model)
+        """What has to be computed, for whoever opens the catalog at `data`; images first."""
+        cube, card = self.wish.cube, self.wish.model.card
+        path = product_path(cube, self.wish.model)
         return tuple(
             BlockTask(
                 data=data,
                 cube_id=cube_id,
-                uid=self.cube.root.commit.uid,
-                slot=self.slot,
+                uid=cube.root.commit.uid,
+                slot=self.wish.slot,
                 model_id=card.id,
                 model_key=card.key,
                 path=path,
                 block=block,
-                bbox=block_bbox(self.cube, block),
+                bbox=block_bbox(cube, block),
+                part=part,
             )
-            for block in self.missing
+            for part in self.wish.parts()
+            for block in self.missing.get(part, ())
         )
 
 
-def make_order(cube: Cube, model: Model, slot: int, window: Window, *, most: int) -> Order:
-    """Which blocks a view has and lacks; nothing is computed or refused yet."""
-    total = count_blocks(window)
-    if total > most:
-        return Order(cube, model, slot, total, None)
-    path = product_path(cube, model)
-    there = path in cube.root.commit.products
-    product = Product.open(cube, path) if there else None
-    return Order(cube, model, slot, total, plan_blocks(product, slot, window))
+def make_order(wish: Wish, *, most: int) -> Order:
+    """Which blocks an area has and lacks; nothing is computed or refused yet."""
+    order = Order(wish, wish.area.count())
+    if order.total > most:
+        return order
+    path, cube = product_path(wish.cube, wish.model), wish.cube
+    product = Product.open(cube, path) if path in cube.root.commit.products else None
+    blocks = wish.area.blocks()
 
+    def missing(variables: Sequence[str]) -> tuple[Block, ...]:
+        return missing_blocks(product, wish.slot, blocks, variables)
 
-def count_blocks(window: Window) -> int:
-    """How many blocks a window touches."""
-    down = -(-(window.row + window.height) // BLOCK_PX) - window.row // BLOCK_PX
-    across = -(-(window.col + window.width) // BLOCK_PX) - window.col // BLOCK_PX
-    return down * across
+    found = {part: missing(variables) for part, variables in wish.parts().items()}
+    return Order(wish, len(blocks), blocks, found)
 
 
 def block_bbox(cube: Cube, block: Block) -> tuple[float, float, float, float]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 ACTIVE = ("accepted", "running")
+IMAGE = "sr"  # the part of a block that every other one stands beside
 ENDED = frozenset({"successful", "failed", "dismissed"})
 Document = dict[str, Any]
 
@@ -19,6 +20,7 @@ class BlockTask:
 
     `uid` pins the cube, `slot` the date, `model_key` the model's numbers, `path` the product
     (which names the cube's generation where all dates matter), `bbox` the place in degrees.
+    `part` is the image with what comes along, or a plane that is computed by itself.
     """
 
     data: str
@@ -30,11 +32,18 @@ class BlockTask:
     path: str
     block: tuple[int, int]
     bbox: tuple[float, float, float, float]
+    part: str = IMAGE
 
     @property
     def key(self) -> str:
         """The same for two tasks whose results would be the same pixels."""
-        return "/".join(map(str, (self.uid, self.path, self.slot, *self.block)))
+        beside = () if self.part == IMAGE else (self.part,)
+        return "/".join(map(str, (self.uid, self.path, self.slot, *self.block, *beside)))
+
+    @property
+    def kind(self) -> str:
+        """The same for tasks that take about as long."""
+        return kind_of(self.model_key, self.part)
 
     def text(self) -> str:
         """The task as the database keeps it."""
@@ -46,6 +55,11 @@ class BlockTask:
         document = json.loads(text)
         row, col = document.pop("block")
         return cls(**document | {"block": (row, col), "bbox": tuple(document["bbox"])})
+
+
+def kind_of(model_key: str, part: str) -> str:
+    """The kind of a part's tasks, see `BlockTask.kind`."""
+    return model_key if part == IMAGE else f"{model_key}+{part}"
 
 
 @dataclass(frozen=True)

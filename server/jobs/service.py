@@ -12,22 +12,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from datacube import Cube, Window
 from datacube.errors import NotFound, SrcubeError, Unavailable
 from datacube.settings import Settings
 from server.errors import TooLarge, log
 from server.jobs.blocks import BlockQueue
 from server.jobs.database import Database
 from server.jobs.ledger import Event, Ledger, Limits
-from server.jobs.order import Order, make_order
-from server.jobs.records import ENDED, Job, NewJob
+from server.jobs.order import Order, Wish, make_order
+from server.jobs.records import ENDED, Job, NewJob, kind_of
 from server.jobs.supervisor import Supervisor
 from server.jobs.tasks import Executor
 from server.jobs.watchers import Watchers
 from server.jobs.workers import LocalExecutor, WorkerLimits
-from sr_engine.model import Model
+from sr_engine.planes import SALIENCY
 
 FIRST_ESTIMATE_S = 0.5  # of one block, until one has been timed
+PART_COSTS = {SALIENCY.name: 5}  # times the image, until one has been timed
 LOOK_S = 1.0  # between a watcher's looks where it is not woken: another server may do the work
 
 
@@ -71,27 +71,35 @@ class JobService:
         """Whether jobs can be taken."""
         return self._database is not None
 
-    def plan(self, cube: Cube, model: Model, slot: int, window: Window) -> Order:
+    def plan(self, wish: Wish) -> Order:
         """Which blocks a view has and lacks; workers get ready meanwhile."""
         if self.ready:
             self._supervisor.warm_up()
-        return make_order(cube, model, slot, window, most=self._settings.limit_blocks)
+        return make_order(wish, most=self._settings.limit_blocks)
 
     def estimate_s(self, order: Order) -> float:
         """Seconds the missing blocks will take, from those computed before."""
-        each = self._blocks.seconds_each(order.model.card.key) if self.ready else None
-        count = len(order.plan.missing) if order.plan else order.total
-        return (FIRST_ESTIMATE_S if each is None else each) * count / self._settings.workers
+        return sum(self.estimate_part_s(order, part) for part in order.wish.parts())
+
+    def estimate_part_s(self, order: Order, part: str) -> float:
+        """Seconds that those of one part will take."""
+        kind = kind_of(order.wish.model.card.key, part)
+        timed = self._blocks.seconds_each(kind) if self.ready else None
+        each = FIRST_ESTIMATE_S * PART_COSTS.get(part, 1) if timed is None else timed
+        return each * order.lacking(part) / self._settings.workers
 
     def submit(self, order: Order, cube_id: str, *, client: str, process: str) -> Job:
         """Queue an order, or find the job that was queued for the same; raises TooLarge, TooMany.
 
         An order that finds all its blocks has ended when this returns.
         """
-        if order.plan is None:
+        if order.blocks is None:
+            parts = len(order.wish.parts())
+            counted = f" ({order.each} for each of {parts} products)" if parts > 1 else ""
             raise TooLarge(
-                f"the view has {order.total} blocks, at most {self._settings.limit_blocks} may be "
-                "super-resolved at once; zoom in or ask for a smaller bbox"
+                f"the view has {order.total} blocks{counted}, at most "
+                f"{self._settings.limit_blocks} may be super-resolved at once; zoom in or ask for "
+                "a smaller bbox"
             )
         ledger = self._ledger_or_refusal()
         new = NewJob(
@@ -194,14 +202,15 @@ def database_path(settings: Settings) -> Path:
 
 def _asked(order: Order, cube_id: str) -> dict[str, Any]:
     """The wish in few words: what tells it from another wish, and what results are found by."""
-    plan = order.plan
-    scenes = order.cube.scenes
+    wish = order.wish
+    cube, card = wish.cube, wish.model.card
     return {
         "collection": cube_id,
-        "datetime": next(one.scene.stamp for one in scenes if one.slot == order.slot),
-        "model": order.model.card.id,
-        "key": order.model.card.key,
-        "uid": order.cube.root.commit.uid,
-        "generation": order.cube.generation,
-        "blocks": sorted(plan.blocks) if plan else [],
+        "datetime": next(one.scene.stamp for one in cube.scenes if one.slot == wish.slot),
+        "model": card.id,
+        "key": card.key,
+        "uid": cube.root.commit.uid,
+        "generation": cube.generation,
+        "blocks": sorted(order.blocks or ()),
+        "parts": wish.parts(),
     }

@@ -12,8 +12,10 @@ from datacube.store.reading import ChunkCache
 from server.errors import log
 from server.jobs.blocks import Lease
 from server.jobs.records import BlockTask
-from sr_engine.blocks import compute_block, product_path, product_spec
+from sr_engine.blocks import compute_block, missing_blocks, product_path, product_spec
+from sr_engine.explain.companion import compute_saliency
 from sr_engine.model import Model
+from sr_engine.planes import SALIENCY
 from sr_engine.registry import find_model
 from sr_engine.threads import use_one_thread
 
@@ -114,10 +116,15 @@ def _computed(task: BlockTask, model: Model) -> bool:
         raise Conflict(f"{task.model_id} is another version where blocks are computed; ask again")
     if product_path(cube, model) != task.path:
         raise Conflict("the cube has other dates since this was asked for; ask again")
-    product = Product.ensure(cube, product_spec(cube, model))
-    if product.has_block(task.slot, task.block):
+    saliency = task.part == SALIENCY.name
+    spec = product_spec(cube, model, (SALIENCY,) if saliency else ())
+    product = Product.ensure(cube, spec)
+    beside = (plane.name for plane in spec.planes)
+    wanted = (SALIENCY.name,) if saliency else ("reflectance", *beside)
+    if not missing_blocks(product, task.slot, [task.block], wanted):
         return False
-    compute_block(product, model, task.slot, task.block, source=cube)
+    compute = compute_saliency if saliency else compute_block
+    compute(product, model, task.slot, task.block, source=cube)
     return True
 
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from datacube.errors import NotFound
 from server.explain import ExplainInputs
 from server.ogc.answers import HTML_TOO, Document, Format, answer, base_url, link
-from server.processes import ViewInputs
 from server.services import Services, services_of
+from server.view_inputs import ViewInputs
 
 router = APIRouter(tags=["processes"])
 
@@ -83,7 +83,8 @@ PROCESSES = {
             "super-resolve",
             "Super-resolve a view",
             "Compute those blocks of a view that no one has asked for yet; they stay in the cube "
-            "as a finer level, with what the model tells beside them.",
+            "as a finer level, with what the model tells beside them. Where is a bbox or a "
+            "polygon; what else to compute along is named by products.",
             ViewInputs,
         ),
         Process(

@@ -1,4 +1,4 @@
-"""The saliency layer beside a super-resolved scene: `srcube super-resolve --with saliency`.
+"""The saliency layer beside a super-resolved scene: of a file, or of a block of a cube.
 
 A block is a whole number of cells, and a probe sees no further than the model does, so that the
 layer is the same however the scene is cut.
@@ -8,20 +8,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from datacube import Cube, Product
 from datacube.errors import InvalidInput
+from datacube.product import Block
 from datacube.store.layout import PlaneSpec
+from sr_engine.blocks import read_padded
 from sr_engine.explain.case import differentiable
-from sr_engine.explain.saliency import CELL_PX, View, diffusion_layer
+from sr_engine.explain.saliency import View, diffusion_layer
 from sr_engine.gaps import emptied, filled
-from sr_engine.model import DifferentiableModel, Model, PatchModel, Reflectance
+from sr_engine.model import DifferentiableModel, Model, PatchModel, Prediction, Reflectance
+from sr_engine.planes import SALIENCY, SALIENCY_CELL_PX
 from sr_engine.scenes.companions import MadeBlock
-
-SALIENCY = PlaneSpec(
-    "saliency",
-    f"diffusion index of the detail, one value for {CELL_PX} x {CELL_PX} measured pixels",
-    "1",
-    0.01,
-)
 
 
 class SaliencyCompanion:
@@ -53,7 +50,7 @@ class SaliencyCompanion:
         shown = ~np.isnan(block.measured[:, rim:-rim, rim:-rim])
         view = View(np.ascontiguousarray(patch), shown, factor)
         layer = diffusion_layer(self._model.module(block.bands), view)
-        side = CELL_PX * factor
+        side = SALIENCY_CELL_PX * factor
         height, width = (factor * size for size in view.shape)
         fine = layer.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
         missing = np.logical_not(shown.any(axis=0, keepdims=True))
@@ -68,3 +65,20 @@ def saliency_companion(model: Model) -> SaliencyCompanion:
             "`srcube explain` tells which of them made a place"
         )
     return SaliencyCompanion(differentiable(model))
+
+
+def compute_saliency(
+    product: Product, model: Model, slot: int, block: Block, *, source: Cube | None = None
+) -> None:
+    """Keep the saliency of one block in the cube; the image need not be there.
+
+    `product` has to have a place for it, see `product_spec`. `source` is as in `compute_block`.
+    Raises InvalidInput for a model without gradients.
+    """
+    companion, cube = saliency_companion(model), source or product.cube
+    window, halo = product.block_window(block), companion.halo_px
+    measured = read_padded(cube, slot, product.bands, window, halo)
+    unseen = Prediction(np.empty((0, 0, 0), np.float32), {})  # it looks at what was measured alone
+    told = companion.tell(MadeBlock(product.bands, product.factor, halo, measured, unseen))
+    numbers = SALIENCY.encode(told[SALIENCY.name])
+    product.write_block(slot, block, numbers, variable=SALIENCY.name)

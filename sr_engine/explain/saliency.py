@@ -22,8 +22,8 @@ from sr_engine.explain.diffusion import diffusion_index
 from sr_engine.explain.objective import Detail, steepness
 from sr_engine.explain.paths import BlurPath, Float
 from sr_engine.model import Reflectance
+from sr_engine.planes import SALIENCY_CELL_PX
 
-CELL_PX = 32  # a block has a whole number of them
 PROBE_PX = 8  # in the middle of each cell: what the model sees around it is most of the work
 # Where one gradient stands best for the whole path: against the index of the full integral its
 # rank correlation was 0.92 to 0.95, but 0.83 to 0.89 at the sharp end (three models, two sizes).
@@ -61,7 +61,7 @@ def diffusion_layer(
     module: nn.Module,
     view: View,
     *,
-    cell_px: int = CELL_PX,
+    cell_px: int = SALIENCY_CELL_PX,
     probe_px: int = PROBE_PX,
     nodes: int = 1,
 ) -> Reflectance:
