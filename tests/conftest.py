@@ -1,22 +1,18 @@
 """What many tests share: a small demo catalog, and a real server of it."""
 
 import os
-import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
-import uvicorn
 from hypothesis import settings as hypothesis_settings
 
 from datacube import Catalog, open_storage
 from datacube.demo import DemoSize, build_simulated
 from datacube.settings import Settings
-from server.cli import _listening
+from server.local import LocalServer
 from server.main import make_app
-from server.protocol import uvicorn_limits
 
 # Property tests are judged by their law, never by the clock.
 hypothesis_settings.register_profile("srcube", deadline=None, print_blob=True)
@@ -43,34 +39,8 @@ def live_server(demo_catalog: Path) -> Iterator[str]:
         yield url
 
 
-class serving:  # noqa: N801 (used as a context manager)
-    """Serve settings from a thread of this process until the context ends."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._listener = _listening(settings)
-        self._port = self._listener.getsockname()[1]
-        app = make_app(settings.model_copy(update={"port": self._port}))
-        self.app = app
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, **uvicorn_limits() | {"timeout_graceful_shutdown": 2})
-        )
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True
-        )
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        url = f"http://127.0.0.1:{self._port}"
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(url + "/livez").status_code == 200:
-                    return url
-            except httpx.TransportError:
-                time.sleep(0.05)
-        raise TimeoutError(f"the server at {url} did not answer within 30 s")
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(timeout=15)
-        self._listener.close()
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Base URL of a server with the page, in a thread of this process while the context lasts."""
+    with LocalServer(settings, make_app) as server:
+        yield server.url
