@@ -133,7 +133,7 @@ LAYERS = {
             "explanation",
             SALIENCY.name,
             units="diffusion index, 0: one pixel, 100: all seen alike",
-            high=40.0,
+            high=15.0,
             colormap="viridis",
         ),
         Layer(
