@@ -113,6 +113,10 @@ class Settings(BaseSettings):
     )
     limit_requests: int = Field(default=512, ge=1, description="most requests at once")
     limit_websockets: int = Field(default=64, ge=1, description="most open pages at once")
+    registry: Path | None = Field(
+        default=None,
+        description="TOML file of overlays and STAC catalogs that visitors may choose by name",
+    )
     limit_body_kb: int = Field(default=1024, ge=1, description="largest request body")
     limit_renders: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1), ge=1, description="drawings at once"

@@ -20,6 +20,8 @@ from server.metrics import Metrics
 from server.middleware.stack import Layers, put_around
 from server.ogc.landing import EXPLORER_PATH
 from server.ogc.routes import PROBLEMS, standard_routes
+from server.overlays import load_overlays
+from server.overlays import router as overlay_routes
 from server.parameters import refuse_unknown_parameters
 from server.problems import install_handlers
 from server.services import Services
@@ -39,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     services = Services(settings, catalog, JobService(settings), renders, metrics)
     watch_services(services)
     pin_gdal()
+    drawn_over = load_overlays(settings.registry)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -49,12 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         services.jobs.stop()
         renders.close()
+        drawn_over.close()
 
     app = FastAPI(
         title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS,
         docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
     )  # fmt: skip
     app.state.services = services
+    app.state.overlays = drawn_over
     app.state.explainer = explain.Explainer()
     install_handlers(app)
     put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH))
@@ -62,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     ours.include_router(standard_routes())
     ours.include_router(collections.router, tags=["collections"])
     ours.include_router(CubeTilerFactory().router, tags=["tiles"])
+    ours.include_router(overlay_routes)
     ours.include_router(downloads.router, tags=["downloads"])
     ours.include_router(trust_view.router, tags=["trust"])
     ours.include_router(explain.router, tags=["processes"])  # its path is one of the next, too

@@ -17,3 +17,9 @@ class TooMany(SrcubeError):
     """The queue is full; the client should come back."""
 
     code = "TooManyJobs"
+
+
+class UpstreamSilent(SrcubeError):
+    """A server elsewhere, registered by the operator, did not give what was asked of it."""
+
+    code = "UpstreamSilent"

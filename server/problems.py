@@ -20,7 +20,7 @@ from datacube.errors import (
     Unavailable,
 )
 from server.admission import ClientGone, DeadlineExceeded, Overloaded
-from server.errors import TooLarge, TooMany, log
+from server.errors import TooLarge, TooMany, UpstreamSilent, log
 
 __all__ = ["STATUS", "TooLarge", "TooMany", "install_handlers", "log", "problem"]
 
@@ -35,6 +35,7 @@ STATUS: dict[type[SrcubeError], int] = {
     DeadlineExceeded: 504,
     Damaged: 500,
     Unavailable: 503,
+    UpstreamSilent: 503,
     OutOfSpace: 507,
 }
 OPERATORS_MATTER = {
@@ -65,7 +66,8 @@ def problem(status: int, code: str, detail: str) -> JSONResponse:
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     code = getattr(error, "code", "Error")
-    if isinstance(error, Overloaded | DeadlineExceeded):  # what is asked, and no fault of ours
+    # What is asked, or a server elsewhere: no fault of ours, and the text names nothing of ours.
+    if isinstance(error, Overloaded | DeadlineExceeded | UpstreamSilent):
         log.info("%s", code)
         return problem(status, code, str(error))
     if status >= 500:  # the message may name a place in the store: it is for the operator

@@ -30,7 +30,7 @@ def find_basemap(text: str, named: Mapping[str, str], policy: Policy) -> tuple[s
     """
     source = named.get(text, text)
     if "://" in source:
-        return source, policy.allowing(_origin(source)) if text in named else policy
+        return source, policy.allowing(origin_of(source)) if text in named else policy
     path = Path(source).expanduser()
     if not path.is_file():
         names = ", ".join(named) or "none is set in SRCUBE_BASEMAPS"
@@ -40,7 +40,7 @@ def find_basemap(text: str, named: Mapping[str, str], policy: Policy) -> tuple[s
     return str(path), policy.below(path.parent)
 
 
-def _origin(address: str) -> str:
+def origin_of(address: str) -> str:
     """What to allow for an operator's own address: private or plain http too, if it has a port."""
     place = urlsplit(address)
     if place.scheme == "https" and place.port is None:

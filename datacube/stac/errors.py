@@ -19,3 +19,7 @@ class Unreachable(SrcubeError):
     """A server that did not give what was asked of it, after the retries."""
 
     code = "Unreachable"
+
+
+class Absent(Unreachable):
+    """What was asked for is not there, says its server."""

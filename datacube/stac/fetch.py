@@ -22,11 +22,12 @@ import httpcore
 
 from datacube.sources.refusals import AssetTooLarge, AssetUnreadable
 from datacube.stac.connection import CheckedBackend, Resolver, addresses_of
-from datacube.stac.errors import HrefForbidden, Unreachable
+from datacube.stac.errors import Absent, HrefForbidden, Unreachable
 from datacube.stac.hrefs import PORTS, Policy, Target, shown
 
 BEYOND_THE_END = 416
 REDIRECTS = {301, 302, 303, 307, 308}
+ABSENT = {204, 404, 410}
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 IDENTITY = {"User-Agent": "srcube", "Accept-Encoding": "identity"}
 CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)")
@@ -234,7 +235,8 @@ def _refuse_failure(answer: httpcore.Response, place: Target) -> None:
     if answer.status == BEYOND_THE_END:
         raise AssetUnreadable(f"{shown(place.href)} is empty, or shorter than it says")
     if answer.status not in {200, 206}:
-        raise Unreachable(f"{shown(place.href)}: the server answered with status {answer.status}")
+        kind = Absent if answer.status in ABSENT else Unreachable
+        raise kind(f"{shown(place.href)}: the server answered with status {answer.status}")
     if _headers(answer).get("content-encoding", "identity") != "identity":
         raise Unreachable(f"{shown(place.href)}: the server sent a compressed body unasked")
 
