@@ -16,6 +16,7 @@ from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
 from datacube.errors import InvalidInput
 from datacube.settings import Settings
+from server.gdal import pin_gdal, refuse_open_drivers
 from server.keys import add_key
 from server.local import listening
 from server.observability import log_to_stderr
@@ -59,6 +60,7 @@ def register(app: typer.Typer, make_app: MakeApp) -> None:
         """
         settings = Settings.from_environment(data=data, port=port)
         typer.echo(f"catalog: {settings.data}")
+        pin_gdal()  # before anything is read: GDAL keeps the drivers that it has begun with
         build_demo(Catalog(open_storage(settings.data)), typer.echo)
         run(make_app, settings, browser=browser)
 
@@ -102,5 +104,7 @@ def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
         if browser:
             Timer(1.0, webbrowser.open, [address]).start()
         log_to_stderr(settings.log_level)
+        pin_gdal()
+        refuse_open_drivers()
         config = uvicorn.Config(make_app(settings), **uvicorn_limits())
         uvicorn.Server(config).run(sockets=[listener])

@@ -26,7 +26,6 @@ from sr_engine.scenes.source import CubeScene
 from sr_engine.threads import use_one_thread
 
 SIZE_PX, MAX_SIZE_PX = 16, 64
-WAITING = 8  # explanations asked for and not yet given; one more is refused
 
 router = APIRouter()
 Document = dict[str, Any]
@@ -60,17 +59,24 @@ class ExplainExecution(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
-    """The thread that explains, and the places in its queue; it starts when first needed."""
+    """The thread that explains, and the places in its queue; it starts when first needed.
 
+    `most` explanations may have been asked for and not yet given.
+    """
+
+    most: int
     thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "srcube-explain", use_one_thread)
     )
-    places: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(WAITING))
+    places: BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", BoundedSemaphore(self.most))
 
     async def explain(self, services: Services, inputs: ExplainInputs) -> Document:
         """Explain a place; raises TooMany where the queue is full."""
         if not self.places.acquire(blocking=False):
-            raise TooMany(f"{WAITING} explanations are under way, the most there may be; try again")
+            raise TooMany(f"{self.most} explanations are under way, the most; try again")
         try:
             work = self.thread.submit(_explained, services, inputs)
         except RuntimeError:  # the server is ending

@@ -23,8 +23,12 @@ async def live() -> dict[str, Any]:
 
 @router.get("/readyz", responses={503: {"description": "not ready; `checks` says why"}})
 async def ready(services: Services_) -> Response:
-    """Whether the catalog can be read and jobs can be taken."""
-    checks = {"catalog": await _catalog_answers(services), "jobs": services.jobs.ready}
+    """Whether the catalog can be read, jobs can be taken, and blocks be computed."""
+    checks = {
+        "catalog": await _catalog_answers(services),
+        "jobs": services.jobs.ready,
+        "workers": not services.jobs.trouble,
+    }
     ok = all(checks.values())
     headers = {"cache-control": "no-store"} | ({} if ok else {"retry-after": "5"})
     document = {"status": "ok" if ok else "unavailable", "checks": checks}

@@ -36,13 +36,7 @@ def make_app(settings: Settings) -> FastAPI:
     from webapp.page import mount_explorer  # noqa: PLC0415
 
     application = create_app(settings)
-    hosts = {settings.host, "localhost", "127.0.0.1"}
-    mount_explorer(
-        application,
-        api_url="/",
-        path=EXPLORER_PATH,
-        websocket_origins=[f"{host}:{settings.port}" for host in sorted(hosts)],
-    )
+    mount_explorer(application, api_url="/", path=EXPLORER_PATH)
     for route in application.routes:  # the page is no part of the interface that is described
         if isinstance(route, APIRoute) and route.path == EXPLORER_PATH:
             route.include_in_schema = False

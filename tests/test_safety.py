@@ -278,7 +278,7 @@ def test_a_server_without_a_place_for_jobs_shows_tiles_all_the_same(tmp_path: Pa
         field = make_field(url, root)
         ready = httpx.get(url + "/readyz")
         assert ready.status_code == 503
-        assert ready.json()["checks"] == {"catalog": True, "jobs": False}
+        assert ready.json()["checks"] == {"catalog": True, "jobs": False, "workers": True}
         assert httpx.get(url + "/collections/field").status_code == 200
         refused = field.start(field.corner)
         assert refused.status_code == 503

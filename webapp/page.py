@@ -39,12 +39,13 @@ class Revalidated(StaticFiles):
 
 
 def mount_explorer(
-    app: FastAPI, *, api_url: str, path: str = "/explorer", websocket_origins: list[str]
+    app: FastAPI, *, api_url: str, path: str = "/explorer"
 ) -> None:
     """Add the explorer to `app` at `path`.
 
     `api_url` is the root of the HTTP interface as the browser sees it, "/" where it is the
-    same application; `websocket_origins` are the host:port a page may come from.
+    same application. From which pages a websocket may come is for the server's layers to say:
+    bokeh-fastapi does not look at that.
     """
     bokeh_settings.resources = "server"  # never a content network, whatever the environment says
     app.mount(f"{path}/assets", Revalidated(directory=ASSETS), name="explorer-assets")
@@ -54,10 +55,7 @@ def mount_explorer(
     def page() -> Page:
         return build_page(api_url=api_url, assets_url=assets_url)
 
-    # add_application, without the s, would drop websocket_origins.
-    add_applications(
-        {path: page}, app=app, title=catalogue()["title"], websocket_origins=websocket_origins
-    )
+    add_applications({path: page}, app=app, title=catalogue()["title"])
 
 
 def _language() -> str:

@@ -42,7 +42,13 @@ class DaskExecutor:
         self._cancelled: set[int] = set()
         self._tried = self._counted = float("-inf")
         self._threads = 0
+        self._trouble = ""
         self._woken = threading.Event()
+
+    @property
+    def trouble(self) -> str:
+        """Why no block can be computed just now; empty where the scheduler answered last."""
+        return self._trouble
 
     def warm_up(self) -> None:
         """Connect."""
@@ -112,8 +118,11 @@ class DaskExecutor:
         self._leave()
         try:
             self._client = Client(self._address, timeout=CONNECT_S, set_as_default=False)
+            self._trouble = ""
         except OSError:  # a timeout is one too
-            log.warning("the Dask scheduler does not answer; trying again")
+            if not self._trouble:
+                self._trouble = "the Dask scheduler does not answer"
+                log.error("%s; trying again and again", self._trouble)
         self._tried, self._counted = time.monotonic(), float("-inf")
 
     def _connected(self) -> bool:

@@ -71,6 +71,11 @@ class JobService:
         """Whether jobs can be taken."""
         return self._database is not None
 
+    @property
+    def trouble(self) -> str:
+        """Why no block can be computed just now; empty where they can."""
+        return self._supervisor.trouble if self.ready else ""
+
     def plan(self, wish: Wish) -> Order:
         """Which blocks a view has and lacks; workers get ready meanwhile."""
         if self.ready:

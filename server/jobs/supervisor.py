@@ -38,6 +38,11 @@ class Supervisor:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="srcube-jobs", daemon=True)
 
+    @property
+    def trouble(self) -> str:
+        """Why no block can be computed just now; empty where they can."""
+        return self._executor.trouble
+
     def start(self) -> None:
         """Start the thread; what a dead server had in hand is handed out again."""
         self._blocks.recover()

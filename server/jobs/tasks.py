@@ -54,7 +54,14 @@ class Report:
 
 
 class Executor(Protocol):
-    """Computes blocks somewhere. One thread uses it; `wake` alone may be called from any."""
+    """Computes blocks somewhere.
+
+    One thread uses it; `wake` and `trouble` alone may be used from any.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """Why no block can be computed just now, for the operator; empty where they can."""
 
     def warm_up(self) -> None:
         """Get ready, so that the first block need not wait."""

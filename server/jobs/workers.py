@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from server.errors import log
 from server.jobs.blocks import Lease
 from server.jobs.records import BlockTask
 from server.jobs.tasks import FindModel, Outcome, Report, run_block
@@ -25,6 +26,7 @@ GRACE_S = 1.0  # for a cancelled block to end by itself, and again between SIGTE
 MEGABYTE = 1_000_000
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 STARTS_PER_MINUTE = 30  # beyond this a worker cannot live here, whatever the block
+STILLBORN = 5  # processes that died one after the other before they were ready: an alarm
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class LocalExecutor:
         self._find = find
         self._workers: list[_Worker] = []
         self._starts: list[float] = []
+        self._stillborn = 0
+        self._trouble = ""
         # Not `fork`: threads of the server may hold locks that nobody would ever release.
         self._context = multiprocessing.get_context("spawn")
         self._bell, self._ring = self._context.Pipe(duplex=False)
@@ -75,13 +79,28 @@ class LocalExecutor:
         """Processes there are just now."""
         return tuple(worker.process.pid or 0 for worker in self._workers)
 
+    @property
+    def trouble(self) -> str:
+        """Why no block can be computed just now; empty where they can, or may soon."""
+        return self._trouble
+
     def warm_up(self) -> None:
-        """Start the processes that are missing; they import and load while nobody waits."""
+        """Start the processes that are missing; they import and load while nobody waits.
+
+        Where they die again and again before they are ready, that is an alarm, told once: in the
+        log, and in `trouble` until one has become ready.
+        """
         now = time.monotonic()
         self._starts = [moment for moment in self._starts if now - moment < 60]
         while len(self._workers) < self._limits.count and len(self._starts) < STARTS_PER_MINUTE:
             self._starts.append(now)
             self._workers.append(self._start_worker())
+        if self._stillborn >= STILLBORN and not self._trouble:
+            self._trouble = (
+                f"{self._stillborn} worker processes died before they were ready; see what they "
+                "wrote to stderr, and whether SRCUBE_WORKER_MEMORY_MB is enough"
+            )
+            log.error("%s", self._trouble)
 
     def free(self) -> int:
         """Processes that are ready and have no block."""
@@ -156,11 +175,13 @@ class LocalExecutor:
         except (EOFError, OSError):
             self._workers.remove(worker)
             self._bury(worker)
+            self._stillborn += not worker.ready
             if block_id is None:
                 return None
             return Report(block_id, "lost" if worker.cancelled is None else "returned")
         if isinstance(outcome, Hello):
             worker.ready = True
+            self._stillborn, self._trouble = 0, ""
             return None
         worker.block_id, worker.cancelled = None, None
         return None if block_id is None else Report(block_id, outcome)

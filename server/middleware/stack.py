@@ -16,6 +16,7 @@ from server.middleware.context import RequestContext
 from server.middleware.headers import SecurityHeaders
 from server.middleware.hosts import KnownHosts
 from server.middleware.load import LoadLimit
+from server.middleware.pages import PageLimit
 
 HEALTH = frozenset({"/livez", "/readyz"})
 ANYBODY = {"nothing": (), "view": ("view",), "compute": ("view", "compute")}
@@ -37,6 +38,12 @@ def put_around(app: FastAPI, layers: Layers) -> None:
     settings = layers.settings
     app.add_middleware(
         Access, keys=layers.keys, anybody=anybody(settings), exempt=HEALTH | {layers.page + "/ws"}
+    )
+    app.add_middleware(
+        PageLimit,
+        page=layers.page,
+        each=settings.limit_client_pages,
+        total=settings.limit_websockets,
     )
     app.add_middleware(BodyLimit, limit_bytes=settings.limit_body_kb * 1024)
     app.add_middleware(

@@ -31,11 +31,16 @@ _PROBLEM = {
 }
 _REASONS = {
     400: "the request cannot be read",
+    401: "this takes a key; send one as 'Authorization: Bearer ...'",
+    403: "the key has not the scope that this takes, or the page comes from elsewhere",
     404: "there is no such thing",
     409: "it contradicts what is committed",
     413: "more than the operator allows in one request",
+    415: "send the body as it is, without content-encoding",
     422: "a value breaks a rule; the detail names it",
     429: "too many jobs, or too many requests of this client; come back after Retry-After",
+    431: "the request line and headers are too long",
+    499: "the client has gone: what a log says of it, nobody hears it",
     500: "stored data are damaged",
     503: "too busy, or the store does not answer; come back after Retry-After",
     504: "drawing took too long",
