@@ -4,11 +4,13 @@ import * as L from "./leaflet/leaflet.js";
 import {Api} from "./api.js";
 import {Dock} from "./dock.js";
 import {Busy, element, debounced, fill} from "./dom.js";
+import {exportTool} from "./export.js";
 import {addFurniture} from "./furniture.js";
 import {helpTool} from "./help.js";
 import {SuperResolver} from "./jobs.js";
 import {Side} from "./side.js";
 import {Swipe} from "./swipe.js";
+import {trustTool} from "./trust.js";
 import {Why} from "./why.js";
 
 const MAX_ZOOM = 20;
@@ -17,11 +19,15 @@ const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over 
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
 const TOOLS = [
   helpTool,
+  trustTool,
+  exportTool,
 ];
 const SHEETS = [
   "leaflet/leaflet.css",
   "explorer.css",
   "help.css",
+  "trust.css",
+  "export.css",
 ];
 const SHOWN = ["collection", "date", "left", "right", "bands", "rescale", "smooth", "models"];
 

@@ -1,0 +1,169 @@
+"""A person takes the comparison along: picture, films, files, addresses, Python."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from playwright.sync_api import Download, Locator, ViewportSize, expect
+
+from datacube import Catalog, Window, open_storage
+from tests.browser import GRIP_PX, Visitor, chromium, difference
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
+
+SCREEN = ViewportSize(width=1000, height=600)
+
+
+@pytest.fixture(scope="module")
+def visitor(live_server: str) -> Iterator[Visitor]:
+    """One person with the dock open on the tool; nothing was complained about at the end."""
+    with chromium() as browser:
+        context = browser.new_context(viewport=SCREEN)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        arrived = Visitor(context.new_page(), live_server)
+        arrived.open()
+        arrived.page.get_by_role("button", name="Share and export").click()
+        arrived.settle()
+        yield arrived
+        assert arrived.complaints == []
+
+
+def dock(visitor: Visitor) -> Locator:
+    return visitor.page.locator(".srcube .dock")
+
+
+def saved(visitor: Visitor, button: str, *, count: int = 1) -> list[Path]:
+    """The files that a button saves; the page says so."""
+    downloads: list[Download] = []
+
+    def note(download: Download) -> None:
+        downloads.append(download)
+
+    visitor.page.on("download", note)
+    dock(visitor).get_by_role("button", name=button, exact=True).click()
+    expect(dock(visitor).locator(".status")).to_contain_text("Saved")
+    visitor.settle()
+    visitor.page.remove_listener("download", note)
+    assert len(downloads) == count
+    return [one.path() for one in downloads]
+
+
+def test_the_picture_is_what_was_on_the_screen_with_a_foot(visitor: Visitor) -> None:
+    (path,) = saved(visitor, "Save PNG")
+    image = np.asarray(Image.open(path).convert("RGB"), dtype=np.int16)
+    box = visitor.page.locator(".srcube .map").bounding_box()
+    assert box is not None
+    left, top, width, height = (round(box[key]) for key in ("x", "y", "width", "height"))
+    seen = visitor.screen()[top : top + height, left : left + width]
+    assert image.shape[1] == width
+    cut = round(visitor.cut[0]) - left
+    for part in (slice(120, cut - GRIP_PX), slice(cut + GRIP_PX, cut + 150)):
+        assert difference(image[150:380, part], seen[150:380, part]) < 1
+    line = slice(cut - 10, cut + 10)  # and the grip, whose rim is drawn a little otherwise
+    assert difference(image[150:380, line], seen[150:380, line]) < 5
+    label = visitor.caption("right").bounding_box()
+    assert label is not None
+    rows = slice(round(label["y"]) - top, round(label["y"] + label["height"]) - top)
+    columns = slice(round(label["x"]) - left, round(label["x"] + label["width"]) - left)
+    assert difference(image[rows, columns], seen[rows, columns]) < 6
+    foot = image[height:]
+    assert len(foot) > 60
+    assert np.abs(foot - foot[0, 0]).max() > 100  # there are words in it
+
+
+def test_the_swipe_as_a_film_goes_over_and_back(visitor: Visitor) -> None:
+    (path,) = saved(visitor, "GIF of the swipe")
+    with Image.open(path) as film:
+        frames = []
+        for number in range(film.n_frames):
+            film.seek(number)
+            frames.append(np.asarray(film.convert("RGB"), dtype=np.int16))
+        assert film.n_frames == 24
+        assert film.info["loop"] == 0
+    assert frames[0].shape[1] <= 720
+    middle = slice(100, 280), slice(200, 400)
+    assert difference(frames[0][middle], frames[12][middle]) > 2  # one layer, then the other
+    assert difference(frames[3], frames[-3]) < 0.01
+
+
+def test_the_dates_of_a_side_as_a_film(visitor: Visitor) -> None:
+    (path,) = saved(visitor, "GIF of the dates, left")
+    with Image.open(path) as film:
+        assert film.n_frames == 2
+        first = np.asarray(film.convert("RGB"), dtype=np.int16)
+        film.seek(1)
+        second = np.asarray(film.convert("RGB"), dtype=np.int16)
+    assert difference(first[150:300], second[150:300]) > 0.5
+    caption = visitor.caption("left").locator(".date").bounding_box()
+    assert caption is not None  # the date that is burnt in changes with the picture
+
+
+def test_a_film_of_one_date_is_refused_in_words(visitor: Visitor) -> None:
+    dock(visitor).get_by_role("button", name="GIF of the dates, right").click()
+    expect(dock(visitor).locator(".status")).to_contain_text("There are not two dates")
+    visitor.settle()
+
+
+def test_files_of_both_sides_overlay_and_hold_the_numbers_of_the_cube(
+    visitor: Visitor, demo_catalog: Path
+) -> None:
+    left, right = saved(visitor, "Save both", count=2)
+    cube = Catalog(open_storage(demo_catalog)).open("simulated")
+    with rasterio.open(left) as lr, rasterio.open(right) as sr:
+        assert (lr.crs, lr.transform, lr.shape) == (sr.crs, sr.transform, sr.shape)
+        assert lr.res == (2.5, 2.5)
+        date = visitor.caption("left").locator(".date").inner_text()
+        scene = next(one for one in cube.scenes if one.scene.stamp.startswith(date))
+        bands = tuple(one.name for one in cube.bands)
+        rows, cols = cube.grid.pixel_coordinates(
+            x=np.array([lr.bounds.left]), y=np.array([lr.bounds.top])
+        )
+        row, col = round(float(rows[0])), round(float(cols[0]))
+        window = Window(row, col, lr.height // 4, lr.width // 4)
+        measured = cube.window_dn(scene.slot, bands, window)
+        assert (lr.read() == measured.repeat(4, 1).repeat(4, 2)).all()
+        assert (sr.read(1) > 0).mean() > 0.5
+
+
+def test_the_addresses_answer_as_qgis_would_ask(visitor: Visitor) -> None:
+    template = dock(visitor).get_by_label("XYZ, right", exact=True).input_value()
+    west, south, east, north = httpx.get(
+        f"{visitor.base_url}/collections/simulated/layers/lr/WebMercatorQuad/tilejson.json"
+    ).json()["bounds"]
+    zoom, lon, lat = 15, (west + east) / 2, (south + north) / 2
+    x = int((lon + 180) / 360 * 2**zoom)
+    y = int((1 - np.arcsinh(np.tan(np.radians(lat))) / np.pi) / 2 * 2**zoom)
+    asked = template.replace("{z}", str(zoom)).replace("{x}", str(x)).replace("{y}", str(y))
+    tile = httpx.get(asked)
+    assert tile.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(tile.content)).size == (256, 256)
+    capabilities = httpx.get(dock(visitor).get_by_label("WMTS, all layers", exact=True)
+                             .input_value())  # fmt: skip
+    assert "<Capabilities" in capabilities.text
+
+
+def test_the_lines_of_python_run(visitor: Visitor) -> None:
+    code = dock(visitor).locator("textarea").input_value()
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    measured, inferred, shapes = run.stdout.strip().splitlines()
+    assert measured.startswith("scene ")
+    assert inferred.startswith("inferred, not measured")
+    one, other = shapes.split(") (")
+    assert one.strip("()") == other.strip("()")
+
+
+def test_what_is_copied_is_in_the_clipboard(visitor: Visitor) -> None:
+    dock(visitor).get_by_role("button", name="Copy: Link to what you see").click()
+    expect(dock(visitor).locator(".status")).to_contain_text("Copied")
+    held = visitor.page.evaluate("navigator.clipboard.readText()")
+    assert held.startswith(f"{visitor.base_url}/explorer")
