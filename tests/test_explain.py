@@ -48,7 +48,7 @@ def _one_thread() -> None:
 
 @pytest.mark.parametrize("make", MODELS, ids=ids)
 @settings(max_examples=12)
-@given(row=st.integers(-3, 92), col=st.integers(-3, 108), side=st.integers(2, 24))
+@given(row=st.integers(-1, 92), col=st.integers(-1, 108), side=st.integers(2, 24))
 def test_contributions_add_up_to_a_percent_wherever_the_window_lies(
     make: type[DifferentiableModel], row: int, col: int, side: int
 ) -> None:
