@@ -10,7 +10,16 @@ from fastapi import APIRouter, Depends, FastAPI
 from datacube import Catalog, open_storage
 from datacube.settings import Settings
 from datacube.store.reading import ChunkCache
-from server import collections, downloads, explain, health, processes, statistics, trust_view
+from server import (
+    collections,
+    downloads,
+    explain,
+    health,
+    processes,
+    statistics,
+    trust_view,
+    zonal,
+)
 from server.admission import RenderLimits, RenderQueue
 from server.gdal import pin_gdal
 from server.health import watch_services
@@ -68,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     ours.include_router(collections.router, tags=["collections"])
     ours.include_router(CubeTilerFactory().router, tags=["tiles"])
     ours.include_router(statistics.router, tags=["statistics"])
+    ours.include_router(zonal.router, tags=["statistics"])
     ours.include_router(overlay_routes)
     ours.include_router(downloads.router, tags=["downloads"])
     ours.include_router(trust_view.router, tags=["trust"])

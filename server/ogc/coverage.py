@@ -82,13 +82,15 @@ def csv_text(coverages: Sequence[Coverage]) -> str:
 
 def parameter_document(one: Parameter) -> Document:
     """A parameter as CoverageJSON and a collection's `parameter_names` describe it."""
-    units = {"reflectance": "1", "class": "1"}.get(one.layer.units, one.layer.units)
-    label = f"{one.layer.title}{f', band {one.band}' if one.band else ''}"
-    observed = {"label": {"en": f"{one.layer.units}{f' in {one.band}' if one.band else ''}"}}
+    told = "index" if one.formula else one.layer.units
+    units = {"reflectance": "1", "class": "1", "index": "1"}.get(told, told)
+    what = f", {one.name.rpartition('.')[2]}" if one.formula else ""
+    label = f"{one.layer.title}{f', band {one.band}' if one.band else what}"
+    observed = {"label": {"en": f"{told}{f' in {one.band}' if one.band else what}"}}
     return {
         "type": "Parameter",
         "description": {"en": label},
-        "unit": {"label": {"en": one.layer.units}, "symbol": units},
+        "unit": {"label": {"en": told}, "symbol": units},
         "observedProperty": observed,
         "srcube:kind": one.layer.kind,
     }

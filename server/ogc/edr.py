@@ -80,10 +80,11 @@ def position(services: Services_, cube_id: str, query: Annotated[CoordsQuery, Qu
 def trajectory(
     services: Services_, cube_id: str, query: Annotated[CoordsQuery, Query()]
 ) -> Response:
-    """Values along a LINESTRING, at every measured pixel's width, for each date."""
+    """Values along a LINESTRING, at the width of the finest pixels asked for, for each date."""
     cube = services.catalog.open(cube_id)
-    places = places_along(cube, geometry(query.coords, ["LineString", "MultiLineString"]))
+    line = geometry(query.coords, ["LineString", "MultiLineString"])
     scenes, asked = scenes_at(cube, query.moment), chosen(cube, query.parameter_name)
+    places = places_along(cube, line, cube.grid.gsd_m / max(one.factor for one in asked))
     values = _at_places(cube, scenes, asked, places)
     found = Coverage("Trajectory", "OGC:CRS84", places.lon, places.lat, _stamps(scenes), values)
     return _answer(query, [found])
@@ -148,7 +149,7 @@ def _at_places(
     dates = len(scenes)
     check_cost(
         values=dates * len(asked) * places.rows.size,
-        reads=dates * sum(cells[one.factor] for one in asked),
+        reads=dates * sum(cells[one.factor] * one.reads for one in asked),
     )
     return {one: places_values(cube, scenes, one, at) for one in asked}
 
@@ -162,7 +163,7 @@ def _in_window(
     """A grid for each spacing that the parameters have."""
     scenes, asked = scenes_at(cube, query.moment), chosen(cube, query.parameter_name)
     pixels = sum(window.height * window.width * one.factor**2 for one in asked)
-    check_cost(values=len(scenes) * pixels, reads=len(scenes) * len(asked))
+    check_cost(values=len(scenes) * pixels, reads=len(scenes) * sum(one.reads for one in asked))
     found = []
     for factor, parameters in by_grid(asked).items():
         grid = cube.grid.refined(factor).cropped(window.scaled(factor))

@@ -1,11 +1,12 @@
 """Values of a cube and its products at places: what EDR queries read, checked before any read.
 
 A parameter is one band of the measurement or of a product, or one plane. Its values come from
-its own pixels, never resampled: each place takes the pixel it lies in.
+its own pixels, never resampled: each place takes the pixel it lies in. An index is asked for where
+a band would be (`lr.NDVI`) and is computed of the bands of that pixel.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,15 @@ from datacube import Cube, Grid, Product, Window
 from datacube.cube import CommittedScene
 from datacube.errors import InvalidInput
 from datacube.scene import reflectance_from_dn
+from server.expressions import Formula, find_index
 from server.layers import TRUTH, Layer, layers_of, model_of
 from server.problems import TooLarge
 from server.reader import ProductLayer, assembled
+from server.trust_figures import LEVEL, UNTOLD
 from sr_engine.blocks import product_path
-from sr_engine.planes import PLANES
+from sr_engine.model import Model
+from sr_engine.planes import BAND_SCALES, PLANES, QUALITY, SCALE
+from sr_engine.trust.calibration import calibration_of
 
 MAX_VALUES = 300_000  # numbers in one answer
 MAX_READS = 1_000  # windows read for one answer
@@ -29,12 +34,24 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parameter:
-    """What can be asked for by name: `lr.B04`, `sr.wiener-x4.B04`, `sigma.fusion-x4`, `scl`."""
+    """What can be asked for by name: `lr.B04`, `sr.wiener-x4.B04`, `sigma.fusion-x4`, `scl`.
+
+    `times` turns the scale that a model tells into half of an interval; 1 for all others.
+    """
 
     name: str
     layer: Layer
     band: str | None = None
     product: Product | None = None
+    formula: Formula | None = None
+    times: float = 1.0
+
+    @property
+    def reads(self) -> int:
+        """How many arrays have to be read for it."""
+        if self.formula is not None:
+            return len(self.formula.bands)
+        return 2 if self.layer.variable == SCALE.name else 1
 
     @property
     def factor(self) -> int:
@@ -47,15 +64,31 @@ class Parameter:
 
     def read(self, cube: Cube, slot: int, window: Window) -> Values:
         """Values (y, x) in a window of its grid, which lies inside; NaN where there are none."""
+        if self.formula is not None:
+            bands = {one: replace(self, band=one, formula=None) for one in self.formula.bands}
+            found = self.formula.of({n: one.read(cube, slot, window) for n, one in bands.items()})
+            return np.where(np.isfinite(found), found, np.float32(np.nan))
         if self.layer.kind == "classes":
             return cube.window_scl(slot, window).astype(np.float32)
         if self.product is None:
             dn = cube.window_dn(slot, (str(self.band),), window)[0]
+        elif self.layer.variable == SCALE.name:
+            return self._half_width(self.product, slot, window)
         else:
-            bands = (self.product.bands.index(self.band),) if self.band else ()
-            layer = ProductLayer(self.product, self.layer.variable, bands)
+            places = (self.product.bands.index(self.band),) if self.band else ()
+            layer = ProductLayer(self.product, self.layer.variable, places)
             dn = assembled(layer, slot, window, 0)[0][0]
         return reflectance_from_dn(dn) if self.band else _plane(self.layer.variable, dn)
+
+    def _half_width(self, product: Product, slot: int, window: Window) -> Values:
+        """Half of the interval; none where the pixel lies outside what was calibrated."""
+        variable = BAND_SCALES[self.band].name if self.band else SCALE.name
+        dn = assembled(ProductLayer(product, variable, ()), slot, window, 0)[0][0]
+        values = _plane(variable, dn) * np.float32(self.times)
+        if QUALITY.name in product.variables:
+            masks = assembled(ProductLayer(product, QUALITY.name, ()), slot, window, 0)[0][0]
+            values[masks & UNTOLD > 0] = np.nan
+        return values
 
 
 def parameters_of(cube: Cube) -> dict[str, Parameter]:
@@ -69,11 +102,14 @@ def _of_layer(cube: Cube, layer: Layer) -> Iterator[Parameter]:
             yield Parameter(f"{layer.id}.{measured.name}", layer, measured.name)
     elif layer.kind == "classes":
         yield Parameter(layer.id, layer)
-    for name, path in _paths(cube, layer):
+    for name, path, model in _paths(cube, layer):
         if path not in cube.root.commit.products:
             continue
         product = Product.open(cube, path)
         if layer.variable not in product.variables:
+            continue
+        if layer.variable == SCALE.name and model is not None:
+            yield from _intervals(name, layer, product, model)
             continue
         if layer.variable != "reflectance":
             yield Parameter(name, layer, None, product)
@@ -82,14 +118,23 @@ def _of_layer(cube: Cube, layer: Layer) -> Iterator[Parameter]:
             yield Parameter(f"{name}.{band}", layer, band, product)
 
 
-def _paths(cube: Cube, layer: Layer) -> Iterator[tuple[str, str]]:
-    """Name of a layer by each model that makes it, and the product that holds it."""
+def _intervals(name: str, layer: Layer, product: Product, model: Model) -> Iterator[Parameter]:
+    """The interval over all bands, and that of each band that it was calibrated for."""
+    calibration = calibration_of(model.card)
+    yield Parameter(name, layer, None, product, times=calibration.over_bands(LEVEL))
+    for band, times in calibration.multipliers[LEVEL].items():
+        if band in BAND_SCALES and BAND_SCALES[band].name in product.variables:
+            yield Parameter(f"{name}.{band}", layer, band, product, times=times)
+
+
+def _paths(cube: Cube, layer: Layer) -> Iterator[tuple[str, str, Model | None]]:
+    """Name of a layer by each model that makes it, the product that holds it, and the model."""
     if layer.kind == TRUTH:
-        yield layer.id, TRUTH
-    for model_id in layer.models:
+        yield layer.id, TRUTH, None
+    for model_id in layer.models_for(cube):
         model = model_of(layer, model_id)
         if model is not None:
-            yield f"{layer.id}.{model_id}", product_path(cube, model)
+            yield f"{layer.id}.{model_id}", product_path(cube, model), model
 
 
 def chosen(cube: Cube, text: str | None) -> tuple[Parameter, ...]:
@@ -98,11 +143,26 @@ def chosen(cube: Cube, text: str | None) -> tuple[Parameter, ...]:
     if text is None:
         return tuple(known.values())
     names = list(dict.fromkeys(text.split(",")))
+    known |= {name: one for name in names if (one := _index_of(known, name)) is not None}
     unknown = [name for name in names if name not in known]
     if unknown:
         listed = ", ".join(known)
         raise InvalidInput(f"no parameter {unknown[0][:60]!r} here; there are {listed[:400]}")
     return tuple(known[name] for name in names)
+
+
+def _index_of(known: Mapping[str, Parameter], name: str) -> Parameter | None:
+    """`lr.NDVI`, where there are `lr.B04` and `lr.B08`; raises InvalidInput for no such index."""
+    source, _, index = name.rpartition(".")
+    bands = {
+        one.band: one
+        for one in known.values()
+        if one.name == f"{source}.{one.band}" and one.layer.variable in {"", "reflectance"}
+    }
+    if name in known or not bands:
+        return None
+    formula = find_index(index, tuple(str(band) for band in bands))
+    return replace(next(iter(bands.values())), name=name, band=None, formula=formula)
 
 
 def by_grid(parameters: Sequence[Parameter]) -> dict[int, tuple[Parameter, ...]]:
