@@ -117,6 +117,12 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of overlays and STAC catalogs that visitors may choose by name",
     )
+    limit_client_pages: int = Field(
+        default=32, ge=1, description="most open pages of one client at once"
+    )
+    limit_explanations: int = Field(
+        default=8, ge=1, description="most explanations asked for and not yet given"
+    )
     limit_body_kb: int = Field(default=1024, ge=1, description="largest request body")
     limit_renders: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1), ge=1, description="drawings at once"

@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     app.state.services = services
     app.state.overlays = drawn_over
-    app.state.explainer = explain.Explainer()
+    app.state.explainer = explain.Explainer(settings.limit_explanations)
     install_handlers(app)
     put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH))
     ours = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
