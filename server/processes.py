@@ -162,7 +162,8 @@ def job_results(services: Services_, job_id: str) -> Document:
             "title": layer.title,
         }
         for layer in layers_of(cube)
-        if asked["model"] in layer.models and (layer.id != SALIENCY.name or layer.id in parts)
+        if asked["model"] in layer.models_for(cube)
+        and (layer.id != SALIENCY.name or layer.id in parts)
     }
 
 

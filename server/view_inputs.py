@@ -9,6 +9,8 @@ from datacube import Cube, Grid
 from datacube.errors import InvalidInput
 from server.jobs.area import Area
 from server.layers import find_layer, model_of
+from sr_engine.planes import SCALE
+from sr_engine.trust.domain import Acquisition, refuse_outside
 
 MOST_RINGS, MOST_VERTICES = 8, 1000  # of a polygon, and of each of its rings
 
@@ -84,5 +86,7 @@ class ViewInputs(BaseModel):
         """The variables that hold the products; raises InvalidInput for what a model lacks."""
         layers = [find_layer(cube, name) for name in self.products]
         for layer in layers:
-            model_of(layer, model_id)
+            model = model_of(layer, model_id)
+            if layer.variable == SCALE.name and model is not None:
+                refuse_outside(model.card, Acquisition.of_cube(cube))
         return tuple(sorted({layer.variable for layer in layers}))

@@ -29,6 +29,7 @@ from sr_engine.model import (
     SeriesModel,
 )
 from sr_engine.planes import AUDIT_PLANES
+from sr_engine.trust.domain import Acquisition, calibration_record
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def product_spec(cube: Cube, model: Model, extra: tuple[PlaneSpec, ...] = ()) ->
     if isinstance(model, PatchModel):
         bands = card.bands_of(cube.bands)
     attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
-    attributes["provenance"] = provenance(card, bands)
+    calibration = calibration_record(card, Acquisition.of_cube(cube))
+    attributes["provenance"] = provenance(card, bands, calibration=calibration)
     attributes["quality_not_tested"] = not_tested(
         cube, card, tuple(one.name for one in model.planes)
     )

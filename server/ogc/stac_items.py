@@ -180,7 +180,9 @@ def shown_by(holding: Holding) -> list[tuple[Layer, dict[str, str]]]:
     return [
         (layer, {"model": maker.card.id})
         for layer in LAYERS.values()
-        if maker and maker.card.id in layer.models and layer.variable in holding.product.variables
+        if maker
+        and maker.card.id in layer.models_for(holding.cube)
+        and layer.variable in holding.product.variables
     ]
 
 

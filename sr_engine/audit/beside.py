@@ -12,6 +12,7 @@ from sr_engine.card import ModelCard
 from sr_engine.gaps import filled
 from sr_engine.model import Prediction, Reflectance
 from sr_engine.planes import CONSISTENCY, QUALITY, Quality
+from sr_engine.trust.domain import Acquisition, abstention, is_outside
 
 Numbers = NDArray[np.uint16]
 
@@ -29,9 +30,25 @@ def audit_planes(
     """
     slot, bands, window = place
     measured = Input.of(cube, slot, bands, window, reach_px(card))
-    differences, masks = audited(measured, card, (bands, cube.grid.gsd_m), around)
+    taken = Acquisition.of_cube(cube, slot)
+    differences, masks = audited_as(taken, measured, card, (bands, cube.grid.gsd_m), around)
     numbers = _enlarged(CONSISTENCY.encode(differences), card.factor)
     return {CONSISTENCY.name: numbers, QUALITY.name: masks}
+
+
+def audited_as(
+    taken: Acquisition,
+    measured: Input,
+    card: ModelCard,
+    place: tuple[tuple[str, ...], float],
+    around: Prediction,
+) -> tuple[Reflectance, Numbers]:
+    """See `audited`; of an acquisition that the calibration is not for, all is out of domain."""
+    told = abstention(card, taken) is None
+    differences, masks = audited(measured, card if told else None, place, around)
+    if is_outside(card, taken):
+        masks[masks > 0] |= int(Quality.OUT_OF_DOMAIN)
+    return differences, masks
 
 
 def reach_px(card: ModelCard) -> int:
@@ -47,9 +64,9 @@ def audited(
 ) -> tuple[Reflectance, Numbers]:
     """Consistency (y, x), rms over bands, and quality masks (factor y, factor x).
 
-    `card` is the model's, None where that is not known; `place` the bands and the size of a
-    measured pixel in m; `around` the result of the window and `RIM_PX` measured pixels around
-    it, NaN beyond the scene.
+    `card` is the model's, None where that is not known or its intervals are not to be told;
+    `place` the bands and the size of a measured pixel in m; `around` the result of the window
+    and `RIM_PX` measured pixels around it, NaN beyond the scene.
     """
     bands, gsd_m = place
     lr = measured.within(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datacube.store.layout import PlaneSpec
-from sr_engine.audit.beside import audited, reach_px
+from sr_engine.audit.beside import audited_as, reach_px
 from sr_engine.audit.consistency import RIM_PX
 from sr_engine.audit.quality import Input
 from sr_engine.card import ModelCard
@@ -35,7 +35,8 @@ class AuditCompanion:
             {name: _cropped(plane, cut) for name, plane in made.planes.items()},
         )
         measured = Input(block.measured, None, block.halo_px)
-        differences, masks = audited(measured, self.card, (block.bands, GSD_M), around)
+        place = (block.bands, GSD_M)
+        differences, masks = audited_as(block.taken, measured, self.card, place, around)
         fine = differences.repeat(block.factor, axis=0).repeat(block.factor, axis=1)
         flags = np.where(masks > 0, masks, np.float32(np.nan)).astype(np.float32)
         return {CONSISTENCY.name: fine, QUALITY.name: flags}

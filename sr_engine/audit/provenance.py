@@ -1,11 +1,13 @@
 """The record of what a model made: kept in files' tags, in cubes, in STAC items."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from datacube.errors import InvalidInput
 from datacube.provenance import SCHEMA, TAG, Record, psf_record, software_record
@@ -56,8 +58,10 @@ def read_provenance(path: Path) -> Record:
 def find_provenance(path: Path) -> Record | None:
     """The record in a GeoTIFF's tags, if there is one; raises InvalidInput for no image."""
     try:
-        with rasterio.open(path) as file:
-            text = file.tags().get(TAG)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # tags are all that is wanted
+            with rasterio.open(path) as file:
+                text = file.tags().get(TAG)
     except rasterio.errors.RasterioIOError as error:
         raise InvalidInput(f"{path.name} is no image that can be read: {error}"[:300]) from error
     try:

@@ -18,6 +18,7 @@ from datacube.scene import reflectance_from_dn
 from sr_engine.card import ModelCard
 from sr_engine.planes import SCALE, SIGMA, Quality
 from sr_engine.trust.calibration import REFLECTANCE, calibration_or_none
+from sr_engine.trust.domain import Acquisition, abstention
 
 Mask = NDArray[np.bool_]
 Masks = NDArray[np.uint16]
@@ -122,7 +123,8 @@ def not_tested(cube: Cube, card: ModelCard, planes: tuple[str, ...]) -> list[str
     if not cube.has_scl:
         missing.append(Quality.INPUT_CLOUDY)
     nothing = np.zeros((0, 0), np.float32)
-    if half_width_90(card, dict.fromkeys(planes, nothing)) is None:
+    told = card if abstention(card, Acquisition.of_cube(cube)) is None else None
+    if half_width_90(told, dict.fromkeys(planes, nothing)) is None:
         missing.append(Quality.INTERVAL_WIDER_THAN_GAIN)
     return [str(flag.name).lower() for flag in missing]
 

@@ -90,7 +90,8 @@ class Recipe:
                 {name: _cropped(made.planes[name], cut) for name in companion.needs},
             )
             measured = self.source.read(self.bands, window, halo)
-            told |= companion.tell(MadeBlock(self.bands, self.factor, halo, measured, seen))
+            block = MadeBlock(self.bands, self.factor, halo, measured, seen, self.source.taken)
+            told |= companion.tell(block)
         return told
 
 

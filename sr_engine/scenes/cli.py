@@ -41,6 +41,9 @@ def super_resolve_command(  # noqa: PLR0913 - options
     ] = None,
     scale: ScaleOption = None,
     offset: OffsetOption = None,
+    level: Annotated[
+        str | None, typer.Option(help="Of a file that does not say: L2A, L1C or L1B.")
+    ] = None,
     datetime: DateOption = None,
     data: DataOption = None,
 ) -> None:
@@ -51,12 +54,15 @@ def super_resolve_command(  # noqa: PLR0913 - options
     """
     if Path(source).exists() and out.exists() and out.samefile(source):
         raise InvalidInput("IN and OUT are one file; choose another OUT")
+    if level not in {None, "L2A", "L1C", "L1B"}:
+        raise InvalidInput(f"need --level L2A, L1C or L1B, got {level!r}"[:80])
     from sr_engine.registry import choose_model  # noqa: PLC0415 - torch, only when asked for
     from sr_engine.scenes.run import super_resolve  # noqa: PLC0415
 
     chosen = choose_model(model, factor)
     names = tuple(name.strip() for name in extras.split(",") if name.strip())
-    with opened(source, (bands, scale, offset), (datetime, data)) as scene, _bar() as report:
+    where = (datetime, data)
+    with opened(source, (bands, scale, offset), where, level) as scene, _bar() as report:
         for written in super_resolve(scene, chosen, out, extras=names, report=report):
             typer.echo(str(written))
 
@@ -66,6 +72,7 @@ def opened(
     source: str,
     stated: tuple[str | None, float | None, float | None],
     where: tuple[str | None, str | None],
+    level: str | None = None,
 ) -> "Iterator[SceneSource]":
     """The file, or the cube's date; raises InvalidInput for options that the other one takes."""
     from datacube.sources.naming import parse_interval  # noqa: PLC0415
@@ -77,13 +84,14 @@ def opened(
     if Path(source).is_file():
         if datetime is not None:
             raise InvalidInput("--datetime chooses among the dates of a cube; a file has one")
-        with open_file(
-            Path(source), Given(parse_bands(bands) if bands else (), None, scale, offset)
-        ) as scene:
+        given = Given(parse_bands(bands) if bands else (), None, scale, offset)
+        with open_file(Path(source), given, level) as scene:
             yield scene
         return
-    if not (bands is None and scale is None and offset is None):
-        raise InvalidInput(f"--bands, --scale and --offset are of a file, and {source} is none")
+    if not (bands is None and scale is None and offset is None and level is None):
+        raise InvalidInput(
+            f"--bands, --scale, --offset and --level are of a file, and {source} is none"
+        )
     cube = find_cube(source, data)
     yield CubeScene(cube, _date(cube, parse_interval(datetime) if datetime else None))
 

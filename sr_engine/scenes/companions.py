@@ -6,12 +6,13 @@ interval for its error, an audit of its detail. It is named here, and made where
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from datacube.errors import InvalidInput
 from datacube.store.layout import PlaneSpec
 from sr_engine.model import Model, Prediction, Reflectance
+from sr_engine.trust.domain import Acquisition
 
 # name: function of a model that gives its companion; imported only when it is asked for
 COMPANIONS = {
@@ -27,6 +28,7 @@ class MadeBlock:
 
     `measured` (band, y + 2 halo, x + 2 halo) is NaN where there is no data or no scene;
     `prediction` is of the same ground, `factor` times finer, with the planes that are needed.
+    `taken` says how the measurement came to be.
     """
 
     bands: tuple[str, ...]
@@ -34,6 +36,7 @@ class MadeBlock:
     halo_px: int
     measured: Reflectance
     prediction: Prediction
+    taken: Acquisition = field(default_factory=Acquisition)
 
 
 class Companion(Protocol):

@@ -10,7 +10,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,10 @@ from sr_engine.scenes.blocks import Recipe, bands_for
 from sr_engine.scenes.companions import find_extras
 from sr_engine.scenes.partial import Partial, open_partial
 from sr_engine.scenes.source import SceneSource
+from sr_engine.trust.domain import calibration_record, refuse_outside
 
 CACHE_MB = 256  # of GDAL, whose own choice is a twentieth of the machine
+INTERVAL = "interval"  # the companion that abstains outside its calibration
 Report = Callable[[int, int], None]
 
 
@@ -56,12 +58,15 @@ def super_resolve(
     """Write what a model makes of a scene, and files of `extras` beside; returns the files.
 
     `report` is told blocks done and blocks in all. Raises InvalidInput for a model that does
-    not suit the scene, Conflict where the file is being written, OutOfSpace where it has no
-    room: what is done is kept, and the same call goes on from there.
+    not suit the scene or an interval that is not calibrated for it, Conflict where the file is
+    being written, OutOfSpace where it has no room: what is done is kept, and the same call goes
+    on from there.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise InvalidInput(f"need a name that ends in .tif, got {out.name!r}")
     recipe = Recipe(source, model, bands_for(source, model), find_extras(extras, model))
+    if INTERVAL in extras:
+        refuse_outside(model.card, source.taken)
     out.parent.mkdir(parents=True, exist_ok=True)
     layers = len(recipe.layers)
     _check_room(recipe, out)
@@ -91,6 +96,7 @@ def recipe_key(recipe: Recipe) -> str:
         "shape": recipe.source.grid.shape,
         "card": recipe.model.card.document(),
         "layers": [(name, plane and plane.name) for name, plane in recipe.layers],
+        "calibration": _calibration(recipe),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -102,8 +108,19 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
         "source": dict(source.origin),
         "reading": dict(source.identity),
         "extras": sorted({name for name, _ in recipe.extras.layers()}),
+        "taken": asdict(source.taken),
     }
-    return record(recipe.model.card, recipe.bands, inputs=source.inputs, made=made)
+    return record(
+        recipe.model.card,
+        recipe.bands,
+        inputs=source.inputs,
+        calibration=_calibration(recipe),
+        made=made,
+    )
+
+
+def _calibration(recipe: Recipe) -> dict[str, Any] | None:
+    return calibration_record(recipe.model.card, recipe.source.taken)
 
 
 def _outputs(recipe: Recipe, out: Path) -> list[_Output]:

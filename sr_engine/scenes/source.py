@@ -20,8 +20,10 @@ from datacube.sources.plan import Given
 from datacube.sources.radiometry import Calibration
 from datacube.sources.raster import Header, Mask, RasterFile, open_raster
 from datacube.sources.refusals import BandMissing
+from sr_engine.audit.provenance import find_provenance
 from sr_engine.blocks import read_padded
 from sr_engine.model import Reflectance
+from sr_engine.trust.domain import Acquisition
 from sr_engine.weights import file_sha256
 
 UNSCALED = 2.0  # reflectance: clouds reach 1.2, glint little more; counts begin at thousands
@@ -60,6 +62,10 @@ class SceneSource(Protocol):
     def inputs(self) -> Sequence[Mapping[str, Any]]:
         """The images that results are made from: id, datetime, processing_baseline, sha256."""
 
+    @property
+    def taken(self) -> Acquisition:
+        """The sensor and the processing level, as far as they are said."""
+
     def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
         """(band, y, x) of a window and a rim; NaN where there is no data or no scene."""
 
@@ -84,8 +90,10 @@ class _FileBand:
 class RasterScene:
     """A GeoTIFF or JPEG 2000 file, opened by `open_file`."""
 
-    def __init__(self, path: Path, file: RasterFile, given: Given) -> None:
-        self.name = path.name
+    def __init__(
+        self, path: Path, file: RasterFile, given: Given, level: str | None = None
+    ) -> None:
+        self.name, self._level = path.name, level
         self._path, self._file = path, file
         header = file.header
         self.placed = header.crs is not None
@@ -132,6 +140,16 @@ class RasterScene:
                 "sha256": known["sha256"],
             }
         ]
+
+    @cached_property
+    def taken(self) -> Acquisition:
+        """As stated, else as the record of srcube in the file has it, else by the file's name."""
+        if self._level is not None:
+            return Acquisition(self._level)
+        record = find_provenance(self._path) or {}
+        level = record.get("processing_level")
+        platform = (record.get("scene_properties") or {}).get("platform")
+        return Acquisition(level, platform) if level else Acquisition.of_name(self.name)
 
     def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
         """See `SceneSource.read`; raises AssetUnreadable where the file is damaged."""
@@ -195,20 +213,27 @@ class CubeScene:
         """The date itself; a model of several tells its dates by the cube's generation."""
         return [scene_record(self.cube, self._shown)]
 
+    @property
+    def taken(self) -> Acquisition:
+        """The cube's level, and the platform where the date has one."""
+        return Acquisition.of_cube(self.cube, self.slot)
+
     def read(self, bands: tuple[str, ...], window: Window, rim_px: int) -> Reflectance:
         """See `SceneSource.read`."""
         return read_padded(self.cube, self.slot, bands, window, rim_px)
 
 
 @contextmanager
-def open_file(path: Path, given: Given) -> Iterator[RasterScene]:
+def open_file(path: Path, given: Given, level: str | None = None) -> Iterator[RasterScene]:
     """Open a raster file whose bands and calibration are stated, in it or in `given`.
+
+    `level` is its processing level where the user names one.
 
     Real numbers without a scale are taken for reflectance. Raises a refusal that names the
     option which would help, and InvalidInput where the numbers are none of reflectance.
     """
     with open_raster(str(path)) as file:
-        scene = RasterScene(path, file, given)
+        scene = RasterScene(path, file, given, level)
         scene.refuse_unscaled()
         yield scene
 

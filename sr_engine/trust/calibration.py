@@ -4,11 +4,13 @@ A half-width is the scale times a multiplier of its band and level, and the mult
 quantiles of |error| / scale at places that the model never learnt from (split conformal
 prediction: Papadopoulos et al. 2002; Vovk et al. 2005). Beside a file there is no interval where
 the measurement lies outside `REFLECTANCE`; beside a cube the quality band flags such pixels.
+Which acquisitions it is for is told by `sr_engine.trust.domain`.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from sr_engine.planes import BAND_SCALES
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"
 LEVELS = ("0.80", "0.90", "0.95")
+LISTS = ("places", "tested", "levels", "sensors")
 REFLECTANCE = (-0.01, 1.0)  # the domain of all models here; water may be a little below zero
 
 Values = NDArray[np.float32]
@@ -30,8 +33,10 @@ Values = NDArray[np.float32]
 class Calibration:
     """What turns a model's scale into intervals.
 
-    `multipliers` are by level and band. `places` are those it was made with, `pixels` how many
-    measured pixels they have together. `figures` were measured at `tested`, which are others.
+    `multipliers` are by level of confidence and band. `places` are those it was made with,
+    `pixels` how many measured pixels they have together. `figures` were measured at `tested`,
+    which are others. It is for processing `levels` of `sensors`: ground without atmosphere, as
+    aerial images and the simulation show it, recorded as that sensor would.
     """
 
     model: str
@@ -41,6 +46,14 @@ class Calibration:
     pixels: int
     tested: tuple[str, ...] = ()
     figures: Mapping[str, float] | None = None
+    levels: tuple[str, ...] = ("L2A",)
+    sensors: tuple[str, ...] = ("sentinel-2",)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what its intervals depend on, and of where it came from."""
+        facts = asdict(replace(self, figures=None, tested=()))
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def half_width(self, scale: Values, band: str, level: str = "0.90") -> Values:
         """Half of the interval (y, x) in reflectance, around the result of one band.
@@ -116,7 +129,7 @@ def _read(path: Path) -> Calibration | None:
 def _parsed(path: Path, _written: int) -> Calibration:
     try:
         document = json.loads(path.read_text("utf-8"))
-        document |= {name: tuple(document[name]) for name in ("places", "tested")}
+        document |= {name: tuple(document[name]) for name in LISTS if name in document}
         return Calibration(**document)
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged(f"{path.name} is no calibration: {error}"[:200]) from error
