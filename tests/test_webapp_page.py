@@ -144,7 +144,7 @@ def test_button_super_resolves_the_blocks_that_are_still_grey(visitor: Visitor) 
 
 def test_band_preset_and_smoothing_change_both_sides(visitor: Visitor) -> None:
     true_colour = visitor.strips()
-    visitor.page.get_by_role("button", name="False colour").click()
+    visitor.choose("Bands", "False colour")
     visitor.settle()
     false_colour = visitor.strips()
     for one, other in zip(true_colour, false_colour, strict=True):

@@ -32,6 +32,8 @@ class BandPreset:
 PRESETS = (
     BandPreset("preset_true", ("B04", "B03", "B02"), 0, 0.25),
     BandPreset("preset_nir", ("B08", "B04", "B03"), 0, 0.5),
+    BandPreset("preset_swir", ("B12", "B8A", "B04"), 0, 0.45),
+    BandPreset("preset_agriculture", ("B11", "B08", "B02"), 0, 0.45),
 )
 
 

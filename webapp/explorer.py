@@ -1,18 +1,23 @@
 """One visitor's explorer: the controls of the sidebar, wired to the map.
 
-Every session makes its own; nothing here is shared between visitors. The state lives in
-the map's parameters; a control writes one, and an answer from the browser updates controls.
+Every session makes its own; nothing here is shared between visitors. The state lives in the
+controls; `shown` tells the map all of it at once, and an answer from the browser updates controls.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import panel_material_ui as pmui
 from panel.viewable import Viewable
+from param.parameterized import Event
 
-from webapp.catalog import BandPreset, Collection, Scene, showable
+from webapp.catalog import Collection, showable
 from webapp.job_panel import JobPanel
+from webapp.look_controls import DateControl, LookControls, hand_over
 from webapp.side_controls import SideControls
+from webapp.state import SIDES, Checked, Index, Look, SideState, check_side, indices_of
 from webapp.style import FIELD, PLAIN
 from webapp.swipe_map import SwipeMap
 
@@ -29,22 +34,17 @@ class Explorer:
         self.collection = pmui.Select(
             label=words["collection"], options={}, **{**FIELD, "margin": (16, 16, 7, 16)}
         )
-        self.date = pmui.DiscreteSlider(
-            label=words["date"],
-            options={words["loading"]: ""},
-            value="",
-            sizing_mode="stretch_width",
-            margin=(7, 22),  # the knob reaches beyond the track
-            size="small",
-        )
         self.left = SideControls(words, words["left"])
         self.right = SideControls(words, words["right"])
-        self.bands = pmui.RadioButtonGroup(
-            label=words["bands"], options={}, color="primary", **FIELD
-        )
+        # What both sides share as long as they are locked together.
+        self.date = DateControl(words, words["date"])
+        self.look = LookControls(words, words["bands"])
+        self.lock_date = pmui.Switch(label=words["lock_date"], value=True, **FIELD)
+        self.lock_look = pmui.Switch(label=words["lock_look"], value=True, **FIELD)
         self.pixels = pmui.Switch(label=words["pixels"], value=True, **FIELD)
         self.jobs = JobPanel(self.map, words)
         self.alert = pmui.Alert(severity="error", visible=False, closeable=True, **PLAIN)
+        self._opening = False
         self._wire()
 
     def sidebar(self) -> list[Viewable]:
@@ -52,23 +52,40 @@ class Explorer:
         return [
             self.alert,
             self.collection,
-            self.date,
             *self.left.widgets(),
             *self.right.widgets(),
-            self.bands,
+            *self.date.widgets(),
+            *self.look.widgets(),
+            self.lock_date,
+            self.lock_look,
             self.pixels,
             *self.jobs.widgets(),
         ]
 
+    @property
+    def sides(self) -> tuple[SideControls, SideControls]:
+        """Left and right."""
+        return self.left, self.right
+
+    @property
+    def indices(self) -> dict[str, Index]:
+        """The spectral indices that can be had of the collection, by name."""
+        return indices_of(self.known[self.collection.value], self.map.indices)
+
     def _wire(self) -> None:
         self.map.param.watch(lambda _: self._catalog_arrived(), "collections")
+        self.map.param.watch(lambda _: self._link_arrived(), "wanted")
+        self.map.param.watch(lambda _: self._stretch_arrived(), "stretched")
         self.map.param.watch(lambda _: self._problem_arrived(), "problem")
         self.collection.param.watch(lambda _: self._open(), "value")
-        self.date.param.watch(lambda _: self._show(), "value_throttled")
-        self.bands.param.watch(lambda _: self._show(), "value")
+        for lock, shared in ((self.lock_date, self.date), (self.lock_look, self.look)):
+            lock.param.watch(partial(self._lock_turned, shared), "value")
         self.pixels.param.watch(lambda _: self._show(), "value")
-        self.left.on_change(self._show)
-        self.right.on_change(self._show)
+        for control in (self.left, self.right, self.date, self.look):
+            control.on_change(self._show)
+        looks = (self.look, "left"), (self.left.look, "left"), (self.right.look, "right")
+        for look, side in looks:
+            look.fit.on_click(partial(self._fit, side))
 
     def _catalog_arrived(self) -> None:
         self.known = showable(self.map.collections)
@@ -76,43 +93,126 @@ class Explorer:
             self._complain(self.words["no_collections"])
             return
         titles = {each.title: each.id for each in self.known.values()}
-        opening = self.map.opening
+        opening, wanted = self.map.opening, self.map.wanted.get("collection")
         first = opening if opening in self.known else next(iter(self.known))
+        if wanted in self.known:
+            first = wanted
+        self._opening = True
         self.collection.param.update(options=titles, value=first)
+        self._opening = False
+        self._open()
+        if self.map.wanted:
+            self._link_arrived()
 
     def _open(self) -> None:
+        """Show a collection as it is usually opened, the locks as they are."""
+        if self._opening:
+            return
         collection = self.known[self.collection.value]
-        first, second = collection.opening_layers()
-        self.left.offer(collection, first, self.map.models)
-        self.right.offer(collection, second, self.map.models)
-        dates = {self._scene_label(scene): scene.datetime for scene in collection.scenes}
-        self.date.param.update(
-            options=dates, value=collection.default_datetime, disabled=len(dates) < 2
+        self._take(collection, self._usual(collection))
+
+    def _usual(self, collection: Collection) -> tuple[SideState, SideState]:
+        look = Look.of(next(iter(collection.presets()), None))
+        date = collection.default_datetime
+        left, right = (
+            SideState(layer.id, next(iter(layer.models), ""), date, look)
+            for layer in collection.opening_layers()
         )
-        presets = {self.words[preset.key]: preset for preset in collection.presets()}
-        self.bands.param.update(options=presets, value=next(iter(presets.values()), None))
+        return left, right
+
+    def _take(self, collection: Collection, states: Sequence[SideState]) -> None:
+        """Offer a collection, with these choices made."""
+        found = tuple(self.indices.values())
+        self._opening = True
+        for controls, state in zip(self.sides, states, strict=True):
+            controls.offer(collection, (state.layer, state.model), self.map.models)
+            controls.date.offer(collection, state.date)
+            controls.look.offer(collection, found, state.look)
+        self.date.offer(collection, states[0].date)
+        self.look.offer(collection, found, states[0].look)
+        self._opening = False
+        self._draw_locks()
         self._show()
 
-    def _scene_label(self, scene: Scene) -> str:
-        if scene.cloud_cover is None:
-            return self.words["scene_no_cloud"].format(date=scene.date)
-        return self.words["scene"].format(date=scene.date, cloud=round(scene.cloud_cover))
+    def _link_arrived(self) -> None:
+        """Show what the page's address asks for, and say what of it is not there."""
+        wanted = self.map.wanted
+        if not self.known:
+            return  # it is looked at when the catalog is there
+        if wanted["collection"] not in self.known:
+            self._complain(self.words["link_gone"].format(gone=wanted["collection"][:40]))
+            return
+        collection = self.known[wanted["collection"]]
+        self._opening = True
+        self.collection.value = collection.id
+        self.lock_date.value, self.lock_look.value = (
+            "date" in wanted["lock"],
+            "look" in wanted["lock"],
+        )
+        self.pixels.value = not wanted["smooth"]
+        self._opening = False
+        checked = self._checked(collection)
+        self._take(collection, [one.side for one in checked])
+        gone = dict.fromkeys([*wanted["unread"], *checked[0].gone, *checked[1].gone])
+        if gone:
+            self._complain(self.words["link_gone"].format(gone=", ".join(gone)))
+
+    def _checked(self, collection: Collection) -> list[Checked]:
+        names = tuple(self.indices)
+        return [
+            check_side(self.map.wanted[side], usual, collection, names)
+            for side, usual in zip(SIDES, self._usual(collection), strict=True)
+        ]
+
+    def _fit(self, side: str, _event: Event) -> None:
+        self.map.command(f"stretch:{side}")
+
+    def _stretch_arrived(self) -> None:
+        side, rescale = self.map.stretched["side"], self.map.stretched["rescale"]
+        if self.lock_look.value:
+            self.look.stretch_to(rescale)
+        else:
+            self.sides[SIDES.index(side)].look.stretch_to(rescale)
+
+    def _lock_turned(self, shared: DateControl | LookControls, event: Event) -> None:
+        """Free sides begin with what they shared; locked ones share what was on the left."""
+        if self._opening:
+            return
+        if isinstance(shared, DateControl):
+            hand_over(shared, [side.date for side in self.sides], locked=event.new)
+        else:
+            hand_over(shared, [side.look for side in self.sides], locked=event.new)
+        self._draw_locks()
+        self._show()
+
+    def _draw_locks(self) -> None:
+        self.date.show(visible=self.lock_date.value)
+        self.look.show(visible=self.lock_look.value)
+        for side in self.sides:
+            side.date.show(visible=not self.lock_date.value)
+            side.look.show(visible=not self.lock_look.value)
+
+    def _state(self, side: SideControls) -> SideState:
+        date = self.date if self.lock_date.value else side.date
+        look = self.look if self.lock_look.value else side.look
+        return SideState(*side.choice(), date.value, look.value)
 
     def _show(self) -> None:
-        preset: BandPreset | None = self.bands.value
-        wanted: dict[str, Any] = {
+        if self._opening or not self.known:
+            return
+        locks = {"date": self.lock_date.value, "look": self.lock_look.value}
+        shown: dict[str, Any] = {
             "collection": self.collection.value,
-            "date": self.date.value,
-            "left": self.left.choice(),
-            "right": self.right.choice(),
-            "bands": preset.bands_query if preset else "",
-            "rescale": preset.rescale_query if preset else "",
             "smooth": not self.pixels.value,
+            "lock": [name for name, locked in locks.items() if locked],
         }
-        self.map.param.update(**wanted)
+        for name, side in zip(SIDES, self.sides, strict=True):
+            shown[name] = self._state(side).document()
+        self.map.shown = shown
 
     def _problem_arrived(self) -> None:
         self._complain(str(self.map.problem.get("text", "")))
 
     def _complain(self, text: str) -> None:
         self.alert.param.update(title=text, visible=bool(text), closed=False)
+        self.map.alert = {"text": text, "at": time.time()}

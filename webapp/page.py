@@ -38,9 +38,7 @@ class Revalidated(StaticFiles):
         return response
 
 
-def mount_explorer(
-    app: FastAPI, *, api_url: str, path: str = "/explorer"
-) -> None:
+def mount_explorer(app: FastAPI, *, api_url: str, path: str = "/explorer") -> None:
     """Add the explorer to `app` at `path`.
 
     `api_url` is the root of the HTTP interface as the browser sees it, "/" where it is the
@@ -65,19 +63,26 @@ def _language() -> str:
     return language_of(asked, headers.get("accept-language", ""))
 
 
+def _embedded() -> bool:
+    """Whether the map alone is asked for, by `?embed=1`: for a frame in another page."""
+    return bool(pn.state.session_args.get("embed", [b""])[0] == b"1")
+
+
 def build_page(*, api_url: str, assets_url: str) -> Page:
     """Make the page of one session."""
     words = catalogue(_language())
     explorer = Explorer(api_url=api_url, assets_url=assets_url, words=words)
+    bare = _embedded()
     page = Page(
         title=words["title"],
         site_url="",
         main=[explorer.map],
-        sidebar=explorer.sidebar(),
+        sidebar=[] if bare else explorer.sidebar(),
         sidebar_width=300,
         sidebar_resizable=False,  # its grip has no role that a screen reader could tell
         sidebar_variant="auto",
         theme_config=theme(words),
+        sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else {},
     )
     explorer.map.dark = page.dark_theme
     page.link(explorer.map, dark_theme="dark")

@@ -14,10 +14,10 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 class SwipeMap(JSComponent):
-    """Two layers of one collection either side of a handle.
+    """Two layers of one collection, compared.
 
-    The browser writes `collections`, `opening`, `models`, `plan`, `job`, `problem`, `narrow`,
-    `view` and `position`; Python writes the others (`position` both).
+    The browser writes `collections`, `opening`, `models`, `indices`, `wanted`, `stretched`, `plan`,
+    `job`, `problem`, `narrow` and `view`; Python writes the others.
     """
 
     _esm: ClassVar[Path] = ASSETS / "loader.js"
@@ -27,22 +27,21 @@ class SwipeMap(JSComponent):
     strings = param.Dict(default={}, doc="The words of the page.")
     dark = param.Boolean(default=False)
 
-    collection = param.String(default="")
-    date = param.String(default="", doc="A scene's datetime, as the collection gives it.")
-    left = param.Dict(default={"layer": "", "model": ""})
-    right = param.Dict(default={"layer": "", "model": ""})
-    bands = param.String(default="")
-    rescale = param.String(default="", doc="Reflectance 'low,high' of the stretch.")
-    smooth = param.Boolean(default=False, doc="Bilinear between pixels; else pixels as squares.")
+    shown = param.Dict(
+        default={}, doc="Collection, both sides, locks, smoothing: see `webapp.state`."
+    )
     follow = param.Boolean(default=False, doc="Super-resolve wherever the view comes to rest.")
-    position = param.Number(default=0.5, bounds=(0, 1), doc="The handle, from the left edge.")
 
     collections = param.List(default=[], item_type=dict)
     opening = param.String(default="", doc="Id of the collection to open on, empty for the first.")
     models = param.List(default=[], item_type=dict)
+    indices = param.List(default=[], item_type=dict, doc="Spectral indices: name, title, bands.")
+    wanted = param.Dict(default={}, doc="What the page's address asks for, unchecked.")
+    stretched = param.Dict(default={}, doc="A side, and the `rescale` that fits its view.")
     plan = param.Dict(default={})
     job = param.Dict(default={})
     problem = param.Dict(default={})
+    alert = param.Dict(default={}, doc="What the sidebar says went wrong, for where it is shut.")
     narrow = param.Boolean(default=False, doc="The window is as narrow as a phone's.")
     view = param.Dict(default={}, doc="Centre as lat, lon in degrees, and zoom.")
 
@@ -50,5 +49,5 @@ class SwipeMap(JSComponent):
         super().__init__(**params)  # type: ignore[no-untyped-call]
 
     def command(self, name: str) -> None:
-        """Ask the browser to 'run', 'cancel' or go 'home'."""
+        """Ask the browser to 'run', 'cancel', go 'home' or 'stretch:left' (or right)."""
         self._send_msg({"command": name})

@@ -12,6 +12,8 @@ export class Api {
   constructor(base, strings) {
     this.base = new URL(base, document.baseURI);
     this.strings = strings;
+    this.maps = new Map();
+    this.onLost = () => {};
   }
 
   url(path, query = {}) {
@@ -28,6 +30,7 @@ export class Api {
       response = await fetch(url, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
+      this.onLost();
       throw new Problem(this.strings.error_network, {code: "Network"});
     }
     if (!response.ok) throw await this.problem(response);
@@ -41,6 +44,17 @@ export class Api {
       options.body = JSON.stringify(body);
     }
     return (await this.fetch(this.url(path, query), options)).json();
+  }
+
+  // The colours of a colour map as CSS, from low to high; asked for once.
+  colours(name) {
+    if (!this.maps.has(name)) {
+      const asked = this.json(["colorMaps", name]).then((found) =>
+        Object.values(found).map(([red, green, blue]) => `rgb(${red} ${green} ${blue})`));
+      asked.catch(() => this.maps.delete(name)); // and again next time
+      this.maps.set(name, asked);
+    }
+    return this.maps.get(name);
   }
 
   async problem(response) {

@@ -2,19 +2,22 @@
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
 import {Api} from "./api.js";
+import {Compare} from "./compare.js";
+import {Connection} from "./connection.js";
 import {Dock} from "./dock.js";
 import {Busy, element, debounced, fill} from "./dom.js";
 import {exportTool} from "./export.js";
 import {addFurniture} from "./furniture.js";
 import {helpTool} from "./help.js";
 import {SuperResolver} from "./jobs.js";
+import {readLink, writeLink} from "./link.js";
 import {Side} from "./side.js";
-import {Swipe} from "./swipe.js";
 import {trustTool} from "./trust.js";
 import {Why} from "./why.js";
 
 const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
+const SIDES = ["left", "right"];
 const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over the map
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
 const TOOLS = [
@@ -25,11 +28,11 @@ const TOOLS = [
 const SHEETS = [
   "leaflet/leaflet.css",
   "explorer.css",
+  "compare.css",
   "help.css",
   "trust.css",
   "export.css",
 ];
-const SHOWN = ["collection", "date", "left", "right", "bands", "rescale", "smooth", "models"];
 
 export async function mount({model, el, assets}) {
   document.documentElement.lang = model.strings.language;
@@ -61,15 +64,22 @@ class Explorer {
     this.strings = model.strings;
     this.busy = new Busy(root);
     this.api = new Api(model.api_url, this.strings);
+    this.connection = new Connection(this.api, root, this.strings, {
+      onBack: () => this.recover(), free: () => this.dock.open === null});
     this.map = L.map(frame, {zoomControl: false, attributionControl: false, maxZoom: MAX_ZOOM,
                              center: [0, 0], zoom: 2, fadeAnimation: !calm(), zoomAnimation: !calm()});
     this.furniture = addFurniture(this.map, this.strings, {
       onHome: () => this.home(), onCancel: () => this.resolver.cancel()});
     const side = (name) => new Side(this.map, {name, api: this.api, strings: this.strings,
                                                onWaiting: (waiting) => this.busy.set(name, waiting),
-                                               onProblem: (problem) => this.complain(problem)});
+                                               onProblem: (problem) => this.complainOfTile(problem)});
     this.sides = {left: side("left"), right: side("right")};
-    this.swipe = new Swipe(this.map, this.swipeOptions());
+    const soon = (action, waitMs) => debounced(action, waitMs, this.busy);
+    this.dragSoon = soon(() => this.resolve({visible: true, quiet: true}), 400);
+    this.linkSoon = soon(() => this.writeAddress(), 200);
+    this.compare = new Compare(this.map, {
+      sides: this.sides, strings: this.strings, foot: this.furniture.foot, calm: calm(),
+      onMove: () => this.dragSoon(), onRest: () => this.compared()});
     this.resolver = new SuperResolver(this.api, {
       onPlan: (plan) => this.planned(plan),
       onJob: (job) => this.tellJob(job),
@@ -81,9 +91,7 @@ class Explorer {
       onBusy: (busy) => this.busy.set("why", busy),
       onProblem: (problem) => this.complain(problem),
     });
-    const soon = (action, waitMs) => debounced(action, waitMs, this.busy);
     this.planSoon = soon(() => this.plan(), 250);
-    this.dragSoon = soon(() => this.resolve({visible: true, quiet: true}), 400);
     this.followSoon = soon(() => this.resolve({visible: false, quiet: true}), 700);
     this.showSoon = soon(() => this.show(), 0);
     this.dock = new Dock(root, this.map, this.strings);
@@ -91,35 +99,25 @@ class Explorer {
     this.listen();
   }
 
-  swipeOptions() {
-    return {
-      left: this.sides.left.pane,
-      right: this.sides.right.pane,
-      label: this.strings.swipe_label,
-      describe: (position) => fill(this.strings.swipe_value, {
-        percent: Math.round(position * 100), left: this.sides.left.title, right: this.sides.right.title}),
-      onMove: () => this.dragSoon(),
-      onRest: (position) => { this.model.position = position; },
-    };
-  }
-
   listen() {
     const {model, map} = this;
-    model.on(SHOWN, () => this.showSoon());
-    model.on("dark", () => this.root.classList.toggle("dark", model.dark));
-    model.on("position", () => {
-      if (model.position !== this.swipe.position) this.swipe.set(model.position);
+    model.on(["shown", "models"], () => this.showSoon());
+    model.on("alert", () => {
+      if (model.narrow || embedded()) this.furniture.tell({alert: model.alert.text});
     });
+    model.on("dark", () => this.root.classList.toggle("dark", model.dark));
     model.on("follow", () => { if (model.follow) this.followSoon(); });
     model.on("msg:custom", ({command}) => this.obey(command));
     map.on("moveend", () => {
-      const {lat, lng} = map.getCenter();
       if (!this.collection) return;
-      model.view = {lat, lon: lng, zoom: map.getZoom()};
+      model.view = this.place();
       this.planSoon();
+      this.linkSoon();
       if (model.follow) this.followSoon();
       this.dock.tell(this.seen());
     });
+    this.reread = () => this.restore();
+    window.addEventListener("hashchange", this.reread); // a link pasted over this page's address
     this.root.classList.toggle("dark", model.dark);
     // Panel lays the page out after render; the map must learn of every later change, too.
     this.watcher = new ResizeObserver(() => map.invalidateSize({pan: false}));
@@ -129,14 +127,15 @@ class Explorer {
   async open() {
     this.model.narrow = matchMedia(NARROW).matches;
     try {
-      const [{collections, default: opening}, {models}] = await Promise.all([
-        this.api.json(["collections"]), this.api.json(["models"])]);
+      const listed = this.api.json(["indices"]);
+      const [{collections, default: opening}, {models}, {indices}] = await Promise.all([
+        this.api.json(["collections"]), this.api.json(["models"]), listed]);
       for (const collection of collections) {
         collection.bbox = collection.extent.spatial.bbox[0];
         this.collections.set(collection.id, collection);
       }
-      this.model.models = models;
-      this.model.opening = opening ?? "";
+      Object.assign(this.model, {models, indices, opening: opening ?? ""});
+      this.restore();
       this.model.collections = collections;
       if (!collections.length) this.complain({message: this.strings.no_collections});
     } catch (error) {
@@ -145,7 +144,10 @@ class Explorer {
   }
 
   close() {
+    window.removeEventListener("hashchange", this.reread);
     this.watcher.disconnect();
+    this.connection.close();
+    this.compare.close();
     this.map.remove();
   }
 
@@ -153,31 +155,76 @@ class Explorer {
     if (command === "run") this.resolve({visible: false, quiet: false});
     if (command === "cancel") this.resolver.cancel();
     if (command === "home") this.home();
+    if (command.startsWith("stretch:")) this.stretch(command.slice("stretch:".length));
+  }
+
+  // Take over what the address asks for. What exists of it Python knows, which answers by `shown`.
+  restore() {
+    const link = readLink(location.hash);
+    if (!link) return;
+    this.arrivalPlace = link.place;
+    if (link.place && this.collection?.id === link.wanted.collection) this.go(link.place);
+    this.compare.set(link.compare);
+    this.model.wanted = {...link.wanted, at: Date.now()};
+  }
+
+  writeAddress() {
+    if (this.collection) history.replaceState(history.state, "", this.link());
+  }
+
+  // The address of all that is seen, for others and for a reload; `embed`: of the map alone.
+  link({embed = embedded()} = {}) {
+    const {model: {shown}, compare: {state}} = this;
+    const address = new URL(location.href);
+    if (embed) address.searchParams.set("embed", "1");
+    else address.searchParams.delete("embed");
+    address.hash = writeLink({shown, compare: state, place: this.place()});
+    return address.href;
+  }
+
+  get swipe() { return this.compare.swipe; }
+
+  place() {
+    const {lat, lng} = this.map.getCenter();
+    return {lat, lon: lng, zoom: this.map.getZoom()};
+  }
+
+  go({lat, lon, zoom}) {
+    this.arrivalPlace = null;
+    this.map.setView([lat, lon], zoom, {animate: false});
+  }
+
+  // The way or the place of comparing has come to rest.
+  compared() {
+    this.linkSoon();
+    this.dock.tell(this.seen());
+  }
+
+  // The server answers again: fetch what was missed.
+  recover() {
+    if (!this.collections.size) return this.open();
+    for (const side of Object.values(this.sides)) side.retry();
+    this.planSoon();
   }
 
   // Bring the map in line with the parameters.
   show() {
-    const {model} = this;
-    const collection = this.collections.get(model.collection);
-    const scene = collection?.scenes.find(({datetime}) => datetime === model.date);
-    if (!scene) return; // the parameters of a change arrive one by one; the last one completes them
+    const {model: {shown}} = this;
+    const collection = this.collections.get(shown.collection);
+    const scenes = Object.fromEntries(SIDES.map((name) => [
+      name, collection?.scenes.find(({datetime}) => datetime === shown[name].date)]));
+    if (!scenes.left || !scenes.right) return; // before there is a catalog
     const moved = collection !== this.collection;
-    const key = JSON.stringify([model.collection, model.date, this.targets(collection)]);
+    const key = JSON.stringify([shown.collection, this.targets(collection)]);
     const asked = key !== this.asked;
     if (asked && this.asked) this.resolver.cancel(); // what runs is for something no longer shown
     if (asked && this.why.active) this.why.set(true); // the answer was for something else
     Object.assign(this, {collection, asked: key});
     if (moved) this.arrive(collection);
-    for (const [name, side] of Object.entries(this.sides)) {
-      const {layer, model: modelId} = model[name];
-      side.show({
-        collection: {...collection, bounds: boundsOf(collection)}, scene, smooth: model.smooth,
-        layer: collection.layers.find(({id}) => id === layer), model: modelId,
-        modelTitle: model.models.find(({id}) => id === modelId)?.title ?? modelId,
-        bands: model.bands, rescale: model.rescale});
-    }
-    this.swipe.draw();
+    for (const name of SIDES) this.sides[name].show(this.what(collection, scenes[name], shown[name]));
+    this.compare.draw();
     this.dock.tell(this.seen());
+    this.linkSoon();
     if (moved) this.resolve({visible: false, quiet: true, shrink: true});
     if (asked) {
       this.planSoon();
@@ -185,20 +232,55 @@ class Explorer {
     }
   }
 
-  // What is seen now, for the tools; null before there is a collection. `left` and `right` are
-  // {layer: document, model, modelTitle, datetime, bands, rescale, smooth, title, template}, where
-  // `template` is the address of its tiles with {z}, {x} and {y}.
+  // What a side is to show, see Side.show().
+  what(collection, scene, {layer, model: modelId, bands, index, colormap, rescale}) {
+    const {models, indices, shown: {smooth}} = this.model;
+    return {
+      collection: {...collection, bounds: boundsOf(collection)}, scene, smooth, model: modelId,
+      layer: collection.layers.find(({id}) => id === layer),
+      modelTitle: models.find(({id}) => id === modelId)?.title ?? modelId,
+      indexTitle: indices.find(({name}) => name === index)?.title, bands, index, colormap, rescale};
+  }
+
+  // Have a side drawn from the 2nd to the 98th percentile of what it shows in the view.
+  async stretch(name) {
+    const side = this.sides[name];
+    const bbox = this.collection && side.banded ? this.viewBox(false) : null;
+    if (!bbox) return this.complain({message: this.strings.stretch_nothing});
+    const {layer, model, datetime, bands, index} = side.seen();
+    const path = ["collections", this.collection.id, "layers", layer.id, "statistics"];
+    const query = {datetime, model: layer.models.length ? model : "", index,
+                   bands: index ? "" : bands, bbox: bbox.join(",")};
+    this.busy.set("stretch", true);
+    try {
+      const {count, percentile_2: low, percentile_98: high} = await this.api.json(path, {query});
+      if (count && low < high) this.model.stretched = {side: name, rescale: `${low},${high}`, at: Date.now()};
+      else this.complain({message: this.strings.stretch_nothing});
+    } catch (error) {
+      this.complain(error);
+    } finally {
+      this.busy.set("stretch", false);
+    }
+  }
+
+  // What is seen now, for the tools; null before there is a collection. `mode` is one of MODES of
+  // compare.js; `position` is the handle's, from the left edge. `left` and `right` are {layer:
+  // document, model, modelTitle, datetime, bands, index, colormap, rescale, smooth, title, template}:
+  // where `index` is not empty it is drawn instead of the bands, by `colormap` (empty: the
+  // server's choice); `rescale` is "low,high" or empty for the layer's own range; `template` is
+  // the address of its tiles with {z}, {x} and {y}.
   seen() {
-    const {collection, map, sides, swipe} = this;
+    const {collection, map, sides, compare} = this;
     if (!collection || !sides.left.what) return null;
     const {lat, lng} = map.getCenter();
     return {collection, bbox: this.viewBox(false), lat, lon: lng, zoom: map.getZoom(),
-            position: swipe.position, left: sides.left.seen(), right: sides.right.seen()};
+            mode: compare.mode, position: compare.position, left: sides.left.seen(), right: sides.right.seen()};
   }
 
   arrive(collection) {
     this.furniture.tell({notice: collection.notice, attribution: collection.attribution});
     this.home();
+    if (this.arrivalPlace) this.go(this.arrivalPlace);
   }
 
   // The middle of the collection, near enough that single 10 m pixels can be seen.
@@ -215,39 +297,38 @@ class Explorer {
     this.map.setMaxBounds(bounds.pad(1));
   }
 
-  // What would have to be computed for the two sides: one entry per model in use.
+  // What would have to be computed for the two sides: one entry per model and date in use.
   targets(collection = this.collection) {
-    const {model} = this;
+    const {shown} = this.model;
     const wanted = new Map();
-    for (const {layer, model: id} of [model.right, model.left]) {
+    for (const {layer, model, date} of [shown.right, shown.left]) {
       const known = collection?.layers.find((each) => each.id === layer);
-      if (known?.models.length) wanted.set(id, {collection: collection.id, datetime: model.date, model: id});
+      if (known?.models.length) {
+        wanted.set(`${model} ${date}`, {collection: collection.id, datetime: date, model});
+      }
     }
     return [...wanted.values()];
   }
 
   // What made the picture at a point of the screen: the model of its side, else of the other one.
-  explicable({x}) {
+  explicable(point) {
     if (!this.collection) return null;
-    const {model, swipe, map} = this;
-    const left = x < map.getSize().x * swipe.position;
-    const order = left ? [model.left, model.right] : [model.right, model.left];
-    const made = order.find(({layer}) =>
+    const {shown} = this.model;
+    const order = this.compare.sideAt(point) === "left" ? SIDES : [...SIDES].reverse();
+    const made = order.map((name) => shown[name]).find(({layer}) =>
       this.collection.layers.find(({id}) => id === layer)?.models.length);
-    return made ? {collection: this.collection.id, datetime: model.date, model: made.model} : null;
+    return made ? {collection: this.collection.id, datetime: made.date, model: made.model} : null;
   }
 
   // [west, south, east, north] of the view inside the collection, or null; `visible` keeps only
-  // the part in which a computed layer can be seen beside the handle.
+  // the part in which a computed layer can be seen.
   viewBox(visible) {
-    const {map, swipe, sides} = this;
+    const {map, compare, sides: {left, right}} = this;
     const size = map.getSize();
-    const cut = size.x * swipe.position;
-    const from = visible && !sides.left.computed ? cut : 0;
-    const to = visible && !sides.right.computed ? cut : size.x;
-    if (to - from < 1) return null;
-    const seen = L.latLngBounds(map.containerPointToLatLng([from, 0]),
-                                map.containerPointToLatLng([to, size.y]));
+    const computed = {left: left.computed, right: right.computed};
+    const part = visible ? compare.seen(computed) : [[0, 0], [size.x, size.y]];
+    if (!part || part[1][0] - part[0][0] < 1 || part[1][1] - part[0][1] < 1) return null;
+    const seen = L.latLngBounds(part.map((corner) => map.containerPointToLatLng(corner)));
     const [west, south, east, north] = this.collection.bbox;
     const box = [Math.max(seen.getWest(), west), Math.max(seen.getSouth(), south),
                  Math.min(seen.getEast(), east), Math.min(seen.getNorth(), north)];
@@ -291,6 +372,11 @@ class Explorer {
     if (!active) this.planSoon();
   }
 
+  // That the server cannot be reached is said by the connection's own banner.
+  complainOfTile(problem) {
+    if (problem.code !== "Network") this.complain(problem);
+  }
+
   complain(problem) {
     this.model.problem = {text: problem.message, at: Date.now()};
   }
@@ -298,6 +384,10 @@ class Explorer {
 
 function boundsOf({bbox: [west, south, east, north]}) {
   return L.latLngBounds([south, west], [north, east]);
+}
+
+function embedded() {
+  return new URLSearchParams(location.search).get("embed") === "1";
 }
 
 function calm() {

@@ -11,19 +11,22 @@ export function addFurniture(map, strings, {onHome, onCancel}) {
   const attribution = element("div", {className: "credit"});
   const notice = element("div", {className: "notice", role: "note"});
   const job = progressChip(strings, onCancel);
+  const alert = alertChip(strings);
   const foot = element("div", {className: "foot"});
-  foot.append(job.box, notice);
+  foot.append(alert.box, job.box, notice);
   const margin = element("div", {className: "margin"});
   margin.append(coordinates, attribution);
   map.getContainer().append(foot, margin);
   notice.hidden = true;
   return {
+    foot,
     tell(news) {
       if ("notice" in news) {
         notice.textContent = news.notice ?? "";
         notice.hidden = !news.notice;
       }
       if ("attribution" in news) attribution.textContent = news.attribution ?? "";
+      if ("alert" in news) alert.show(news.alert);
       if ("job" in news) job.show(news.job, news.progress);
     },
   };
@@ -77,6 +80,24 @@ function progressChip(strings, onCancel) {
       text.textContent = label ?? "";
       done.style.width = `${percent}%`;
       bar.setAttribute("aria-valuenow", String(Math.round(percent ?? 0)));
+    },
+  };
+}
+
+// What went wrong, where there is no sidebar to say it.
+function alertChip(strings) {
+  const box = element("div", {className: "alert", role: "alert"});
+  const text = element("span");
+  const close = element("button", {type: "button", "aria-label": strings.alert_close}, "×");
+  close.addEventListener("click", () => { box.hidden = true; });
+  box.append(text, close);
+  box.hidden = true;
+  L.DomEvent.disableClickPropagation(box);
+  return {
+    box,
+    show(said) {
+      text.textContent = said;
+      box.hidden = !said;
     },
   };
 }

@@ -4,20 +4,18 @@
 import {CubeTiles} from "./tiles.js";
 import {element} from "./dom.js";
 
-const RAMPS = {
-  viridis: ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"],
-  magma: ["#000004", "#51127c", "#b73779", "#fc8961", "#fcfdbf"],
-  greys: ["#000000", "#ffffff"],
-};
 const COMPUTED_KINDS = ["inferred", "explanation", "uncertainty", "audit"];
+const BANDED_KINDS = ["measured", "inferred", "truth"]; // whose pixels are bands, to choose from
+const INDEX_LOOK = {colormap: "rdylgn", range: "-1,1"}; // what the server takes where none is named
 
 export class Side {
   constructor(map, {name, api, strings, onWaiting, onProblem}) {
     Object.assign(this, {map, name, api, strings, onWaiting, onProblem});
-    this.pane = map.createPane(`side-${name}`);
+    this.pane = map.createPane(`side-${name}`, map.getPane("sides") ?? map.createPane("sides"));
     this.pane.classList.add("side");
     this.caption = element("div", {className: `caption ${name}`, role: "note"});
     this.layers = {};
+    this.role = element("span", {className: "role"});
     map.getContainer().append(this.caption);
   }
 
@@ -25,7 +23,12 @@ export class Side {
     return COMPUTED_KINDS.includes(this.layer?.kind);
   }
 
-  // what: {collection, scene, layer, model, modelTitle, bands, rescale, smooth}
+  get banded() {
+    return BANDED_KINDS.includes(this.layer?.kind);
+  }
+
+  // what: {collection, scene, layer, model, modelTitle, bands, index, indexTitle, colormap, rescale,
+  // smooth}; either `bands` or `index` is empty.
   show(what) {
     this.what = what;
     this.layer = what.layer;
@@ -54,13 +57,12 @@ export class Side {
   }
 
   source(layer) {
-    const {collection, scene, model, bands, rescale, smooth} = this.what;
-    const coloured = !["explanation", "uncertainty", "audit"].includes(layer.kind);
+    const {collection, scene, model, bands, index, colormap, rescale, smooth} = this.what;
+    const banded = BANDED_KINDS.includes(layer.kind);
     const query = {
       datetime: scene.datetime,
       model: layer.models.length ? model : undefined,
-      bands: coloured ? bands : undefined,
-      rescale: coloured ? rescale : undefined,
+      ...(banded && {bands: index ? undefined : bands, index, rescale, colormap: index && colormap}),
       resampling: smooth ? "bilinear" : "nearest",
       v: collection.generation,
     };
@@ -77,9 +79,9 @@ export class Side {
 
   // What the tools are told of this side, see Explorer.seen().
   seen() {
-    const {layer, model, modelTitle, scene, bands, rescale, smooth} = this.what;
+    const {layer, model, modelTitle, scene, bands, index, colormap, rescale, smooth} = this.what;
     const template = layer && this.source(layer).url({x: "{x}", y: "{y}", z: "{z}"}, "");
-    return {layer, model, modelTitle, datetime: scene.datetime, bands, rescale, smooth,
+    return {layer, model, modelTitle, datetime: scene.datetime, bands, index, colormap, rescale, smooth,
             title: this.title, template: template?.replace(/%7B([xyz])%7D/g, "{$1}")};
   }
 
@@ -89,11 +91,31 @@ export class Side {
     return layer.models.length && modelTitle ? `${layer.title} · ${modelTitle}` : layer.title;
   }
 
+  // The legend of what is shown: that of an index, or the layer's own; null for colours.
+  get legend() {
+    const {index, indexTitle, colormap, rescale} = this.what;
+    if (!this.banded || !index) return this.layer.legend;
+    const [min, max] = (rescale || INDEX_LOOK.range).split(",");
+    return {min, max, units: indexTitle || index, colormap: colormap || INDEX_LOOK.colormap};
+  }
+
+  // Say what part this side has in the comparison, and whether it cannot be seen just now.
+  setRole(text, hidden) {
+    this.role.textContent = text;
+    this.role.hidden = !text;
+    this.caption.classList.toggle("out-of-sight", hidden);
+  }
+
+  // Fetch again what could not be had.
+  retry() {
+    for (const tiles of Object.values(this.layers)) tiles.retry();
+  }
+
   describe(there) {
     const date = this.what.scene.datetime.slice(0, 10);
-    const parts = [element("strong", {}, this.title), element("span", {className: "date"}, date)];
+    const parts = [this.role, element("strong", {}, this.title), element("span", {className: "date"}, date)];
     if (!there) parts.push(element("span", {className: "absent"}, this.strings.layer_absent));
-    if (there && this.layer.legend) parts.push(legend(this.layer.legend));
+    if (there && this.legend) parts.push(drawLegend(this.legend, this.api));
     this.pendingNote = element("span", {className: "pending-note"}, this.strings.pending_note);
     this.pendingNote.hidden = true;
     parts.push(this.pendingNote);
@@ -116,16 +138,21 @@ export class Side {
   }
 }
 
-function legend({min, max, units, colormap, classes}) {
+function drawLegend({min, max, units, colormap, classes}, api) {
   if (classes) return classLegend(classes);
-  const colours = RAMPS[colormap] ?? RAMPS.greys;
   const bar = element("span", {className: "ramp"});
-  bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
+  api.colours(colormap).then(
+    (colours) => { bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`; },
+    () => {}); // told where tiles fail, too
   const scale = element("span", {className: "ends"});
-  scale.append(String(min), bar, String(max));
+  scale.append(short(min), bar, short(max));
   const box = element("span", {className: "legend"});
   box.append(scale, element("span", {className: "units"}, units ?? ""));
   return box;
+}
+
+function short(number) {
+  return String(+Number(number).toPrecision(3));
 }
 
 function classLegend(classes) {

@@ -1,26 +1,23 @@
-// The swipe handle: two Leaflet panes, each clipped to its own side of a vertical line.
-// A pane has no size of its own and moves with the map, so the clip is a polygon in the pane's
-// coordinates, drawn anew whenever the map or the handle moves.
+// The swipe handle: a line that can be dragged, and its place as a part of the view's width.
+// What stands on either side of it is clipped by compare.js.
 
 const KEY_STEPS = {ArrowLeft: -0.02, ArrowDown: -0.02, ArrowRight: 0.02, ArrowUp: 0.02,
                    PageDown: -0.1, PageUp: 0.1};
 
 export class Swipe {
   // onMove(position) while it moves; onRest(position) when the person lets go or pauses typing.
-  constructor(map, {left, right, label, describe, onMove, onRest}) {
-    Object.assign(this, {map, left, right, describe, onMove, onRest, position: 0.5});
+  constructor(map, {label, describe, onMove, onRest}) {
+    Object.assign(this, {map, describe, onMove, onRest, position: 0.5});
     this.handle = buildHandle(label);
     map.getContainer().append(this.handle);
     this.listen();
-    map.on("move zoom zoomend moveend viewreset resize", () => this.draw());
-    this.draw();
   }
 
   listen() {
     const {handle, map} = this;
     const follow = (event) => {
       const box = map.getContainer().getBoundingClientRect();
-      this.set((event.clientX - box.left) / box.width);
+      this.onMove((event.clientX - box.left) / box.width);
     };
     handle.addEventListener("pointerdown", (event) => {
       event.preventDefault();
@@ -34,7 +31,7 @@ export class Swipe {
     });
     handle.addEventListener("lostpointercapture", () => {
       handle.classList.remove("dragging");
-      this.onRest(this.position);
+      this.onRest();
     });
     for (const name of ["mousedown", "touchstart", "click", "dblclick", "wheel"]) {
       handle.addEventListener(name, (event) => event.stopPropagation(), {passive: true});
@@ -54,32 +51,19 @@ export class Swipe {
   }
 
   finish(position) {
-    this.set(position);
-    this.onRest(this.position);
+    this.onMove(position);
+    this.onRest();
   }
 
-  set(position) {
-    this.position = Math.min(1, Math.max(0, position));
-    this.draw();
-    this.onMove(this.position);
+  // Draw it `cut` pixels from the left edge of the view; hidden where it is not in use.
+  draw(position, cut, inUse) {
+    const {handle} = this;
+    this.position = position;
+    handle.hidden = !inUse;
+    handle.style.transform = `translateX(${cut}px)`;
+    handle.setAttribute("aria-valuenow", String(Math.round(position * 100)));
+    handle.setAttribute("aria-valuetext", this.describe(position));
   }
-
-  draw() {
-    const {map, handle} = this;
-    const size = map.getSize();
-    const first = map.containerPointToLayerPoint([0, 0]);
-    const last = map.containerPointToLayerPoint(size);
-    const cut = first.x + Math.round(size.x * this.position);
-    this.left.style.clipPath = rectangle(first.x, first.y, cut, last.y);
-    this.right.style.clipPath = rectangle(cut, first.y, last.x, last.y);
-    handle.style.transform = `translateX(${cut - first.x}px)`;
-    handle.setAttribute("aria-valuenow", String(Math.round(this.position * 100)));
-    handle.setAttribute("aria-valuetext", this.describe(this.position));
-  }
-}
-
-function rectangle(left, top, right, bottom) {
-  return `polygon(${left}px ${top}px, ${right}px ${top}px, ${right}px ${bottom}px, ${left}px ${bottom}px)`;
 }
 
 function buildHandle(label) {

@@ -4,6 +4,7 @@
 import * as L from "./leaflet/leaflet.js";
 
 const PIXEL_RATIO_FOR_512 = 1.5;
+const SLOW_MS = 400; // a tile that takes longer is drawn as a skeleton until it comes
 // An <img> that has a size and no source is drawn as a box with a border.
 const NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
@@ -13,6 +14,7 @@ export class CubeTiles extends L.GridLayer {
     super({updateWhenZooming: false, keepBuffer: 2, ...options});
     this.source = source;
     this.requests = new WeakMap();
+    this.lost = new WeakSet();
     this.waiting = 0;
     this.on("tileunload", ({tile}) => this.requests.get(tile)?.abort());
   }
@@ -36,15 +38,20 @@ export class CubeTiles extends L.GridLayer {
     const url = this.source.url(coords, devicePixelRatio >= PIXEL_RATIO_FOR_512 ? "@2x" : "");
     const options = {signal: request.signal, cache: fresh ? "no-cache" : "default"};
     this.count(1);
+    const slow = setTimeout(() => tile.classList.add("slow"), SLOW_MS);
     try {
       const response = await this.source.api.fetch(url, options);
       const image = response.status === 204 ? null : await response.blob();
       if (this.requests.get(tile) === request) await show(tile, image);
+      this.lost.delete(tile);
     } catch (error) {
       if (error.name === "AbortError") return;
+      if (error.code === "Network") this.lost.add(tile);
       this.source.onProblem(error);
       throw error;
     } finally {
+      clearTimeout(slow);
+      if (this.requests.get(tile) === request) tile.classList.remove("slow");
       this.count(-1);
     }
   }
@@ -66,10 +73,15 @@ export class CubeTiles extends L.GridLayer {
     this.reloadWhere((coords) => this._tileCoordsToBounds(coords).overlaps(changed), true);
   }
 
+  // Fetch what was asked for in vain while the server could not be reached.
+  retry() {
+    this.reloadWhere((_, tile) => this.lost.has(tile), true);
+  }
+
   reloadWhere(wanted, fresh) {
     for (const {el, coords, current} of Object.values(this._tiles ?? {})) {
       // Tiles of another zoom level are only there until those of this level have come.
-      if (current && wanted(coords)) this.load(el, coords, fresh).catch(() => {}); // told already
+      if (current && wanted(coords, el)) this.load(el, coords, fresh).catch(() => {}); // told already
     }
   }
 }
