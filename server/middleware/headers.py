@@ -1,6 +1,6 @@
 """What a browser may do with an answer: nothing, but for the page, which needs its scripts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from server.middleware.asgi import ASGIApp, Message, Receive, Scope, Send, with_headers
 
@@ -23,11 +23,20 @@ COMMON: Mapping[bytes, bytes] = {
 
 
 class SecurityHeaders:
-    """Add them to every answer; `page` is the path below which the page's policy holds."""
+    """Add them to every answer; `page` is the path below which the page's policy holds.
 
-    def __init__(self, app: ASGIApp, page: str) -> None:
+    `embed_origins` are sites that may show the page in a frame where it is asked for with
+    `?embed=1`, which shows a map without the controls of the sidebar.
+    """
+
+    def __init__(self, app: ASGIApp, page: str, embed_origins: Sequence[str] = ()) -> None:
         self._app = app
         self._page = page
+        ancestors = " ".join(embed_origins).encode("ascii")
+        self._embedded = PAGE_POLICY.replace(
+            b"frame-ancestors 'none'", b"frame-ancestors " + (ancestors or b"'none'")
+        )
+        self._framed = bool(embed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the headers."""
@@ -38,6 +47,9 @@ class SecurityHeaders:
         on_page = path in {self._page, GUIDELINES} or path.startswith(self._page + "/")
         policy = PAGE_POLICY if on_page else API_POLICY
         headers = {**COMMON, b"content-security-policy": policy}
+        if self._framed and path == self._page and _asks_to_embed(scope):
+            headers[b"content-security-policy"] = self._embedded
+            del headers[b"x-frame-options"]  # knows of no sites, and says less than the policy
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -45,3 +57,7 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, sending)
+
+
+def _asks_to_embed(scope: Scope) -> bool:
+    return b"embed=1" in scope.get("query_string", b"").split(b"&")

@@ -61,7 +61,9 @@ def put_around(app: FastAPI, layers: Layers) -> None:
             expose_headers=["etag", "x-srcube-complete", "x-request-id"],
         )
     app.add_middleware(KnownHosts, names=host_names(settings))
-    app.add_middleware(SecurityHeaders, page=layers.page)
+    app.add_middleware(
+        SecurityHeaders, page=layers.page, embed_origins=tuple(settings.embed_origins)
+    )
     app.add_middleware(RequestContext, metrics=layers.metrics)
 
 
