@@ -18,7 +18,7 @@ from tests.browser import GRIP_PX, Visitor, chromium, difference
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
 
-SCREEN = ViewportSize(width=1000, height=600)
+SCREEN = ViewportSize(width=1200, height=640)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def test_the_picture_is_what_was_on_the_screen_with_a_foot(visitor: Visitor) -> 
     seen = visitor.screen()[top : top + height, left : left + width]
     assert image.shape[1] == width
     cut = round(visitor.cut[0]) - left
-    for part in (slice(120, cut - GRIP_PX), slice(cut + GRIP_PX, cut + 150)):
-        assert difference(image[150:380, part], seen[150:380, part]) < 1
+    for part in (slice(90, cut - GRIP_PX), slice(cut + GRIP_PX, cut + 170)):
+        assert difference(image[120:400, part], seen[120:400, part]) < 1
     line = slice(cut - 10, cut + 10)  # and the grip, whose rim is drawn a little otherwise
-    assert difference(image[150:380, line], seen[150:380, line]) < 5
+    assert difference(image[120:400, line], seen[120:400, line]) < 5
     label = visitor.caption("right").bounding_box()
     assert label is not None
     rows = slice(round(label["y"]) - top, round(label["y"] + label["height"]) - top)

@@ -84,6 +84,7 @@ class ExportTool {
   }
 
   async copy(text, label) {
+    if (text === this.fields.link) text.value = this.link(); // the handle may have moved since
     text.select();
     try {
       await navigator.clipboard.writeText(text.value);
@@ -99,11 +100,15 @@ class ExportTool {
     const ready = Boolean(view?.bbox && SIDES.every((side) => view[side].layer));
     for (const button of this.actions) button.disabled = !ready || this.making;
     const {fields, explorer} = this;
-    fields.link.value = explorer.link?.() ?? location.href;
+    fields.link.value = this.link();
     if (!ready) return;
     for (const side of SIDES) fields[`xyz_${side}`].value = xyzOf(view[side]);
     fields.wmts.value = wmtsOf(explorer.api, view);
     fields.python.value = pythonOf(explorer.api, view, explorer.model.models);
+  }
+
+  link() {
+    return this.explorer.link?.() ?? location.href;
   }
 
   tell(text, refused = false) {

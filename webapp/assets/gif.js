@@ -15,16 +15,45 @@ export function encodeGif(frames, width, height) {
   out.bytes([0x21, 0xff, 11]);
   out.text("NETSCAPE2.0"); // the extension that says: again and again
   out.bytes([3, 1, 0, 0, 0]);
+  let last = null;
   for (const {data, delay} of frames) {
-    out.bytes([0x21, 0xf9, 4, 0]);
+    const indices = indicesOf(data, palette);
+    const {left, top, across, down} = changedBox(indices, last, width, height);
+    out.bytes([0x21, 0xf9, 4, 4]); // what is there stays, and the frame comes over it
     out.short(delay);
     out.bytes([0, 0, 0x2c]);
-    for (const number of [0, 0, width, height]) out.short(number);
+    for (const number of [left, top, across, down]) out.short(number);
     out.bytes([0, 8]);
-    out.blocks(compressed(indicesOf(data, palette), 8));
+    out.blocks(compressed(cut(indices, width, {left, top, across, down}), 8));
+    last = indices;
   }
   out.bytes([0x3b]);
   return out.done();
+}
+
+// The part of a frame that is not as in the one before it; a single pixel where all is.
+function changedBox(indices, last, width, height) {
+  if (!last) return {left: 0, top: 0, across: width, down: height};
+  let [left, top, right, bottom] = [width, height, -1, -1];
+  for (let at = 0; at < indices.length; at += 1) {
+    if (indices[at] === last[at]) continue;
+    const x = at % width;
+    bottom = (at - x) / width;
+    top = Math.min(top, bottom);
+    left = Math.min(left, x);
+    right = Math.max(right, x);
+  }
+  if (right < 0) return {left: 0, top: 0, across: 1, down: 1};
+  return {left, top, across: right - left + 1, down: bottom - top + 1};
+}
+
+function cut(indices, width, {left, top, across, down}) {
+  const part = new Uint8Array(across * down);
+  for (let row = 0; row < down; row += 1) {
+    const from = (top + row) * width + left;
+    part.set(indices.subarray(from, from + across), row * across);
+  }
+  return part;
 }
 
 class Bytes {

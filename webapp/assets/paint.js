@@ -32,19 +32,23 @@ export async function vectorsOf(root) {
 }
 
 // Draw `node` and all in it. `look`: {origin: {x, y} of the sheet on the screen, vectors,
-// clips: Map of element => rectangle instead of its own clip, texts: Map of element => text}.
+// clips: Map of element => the rectangle to which it is cut, and nothing else of its own look,
+// texts: Map of element => text}.
 export function paint(sheet, node, look) {
   const style = getComputedStyle(node);
-  if (style.display === "none" || style.visibility === "hidden" || style.opacity === "0") return;
+  if (style.display === "none" || style.visibility === "hidden") return;
+  if (style.opacity === "0" && !look.clips?.has(node)) return;
   if (!isGroup(style, node, look)) return draw(sheet, node, style, look);
   const group = blank(sheet.width, sheet.height, sheet.scale);
   draw(group, node, style, look);
   const {context} = sheet;
   context.save();
   clip(context, node, style, look);
-  context.globalAlpha = Number(style.opacity);
-  context.globalCompositeOperation = BLENDS[style.mixBlendMode] ?? style.mixBlendMode;
-  if (style.filter !== "none") context.filter = style.filter;
+  if (!look.clips?.has(node)) {
+    context.globalAlpha = Number(style.opacity);
+    context.globalCompositeOperation = BLENDS[style.mixBlendMode] ?? style.mixBlendMode;
+    if (style.filter !== "none") context.filter = style.filter;
+  }
   context.drawImage(group.canvas, 0, 0, sheet.width, sheet.height);
   context.restore();
 }
@@ -100,12 +104,22 @@ function drawBox(context, {x, y, width, height}, style) {
                  ["Left", x, y, 0, height], ["Right", x + width, y, -1, height]];
   for (const [name, left, top, across, down] of edges) {
     const wide = Number.parseFloat(style[`border${name}Width`]);
-    if (!wide || style[`border${name}Style`] === "none" || radius > 2) continue;
+    if (!wide || style[`border${name}Style`] === "none") continue;
+    if (radius > 2) return outline(context, [x, y, width, height, radius], wide, style);
     context.fillStyle = style[`border${name}Color`];
     const upright = name === "Left" || name === "Right";
     context.fillRect(left + (across < 0 ? -wide : 0), top + (down < 0 ? -wide : 0),
                      upright ? wide : width, upright ? height : wide);
   }
+}
+
+// A border around corners that are round, the same on every side.
+function outline(context, [x, y, width, height, radius], wide, style) {
+  context.beginPath();
+  context.roundRect(x + wide / 2, y + wide / 2, width - wide, height - wide, radius - wide / 2);
+  context.lineWidth = wide;
+  context.strokeStyle = style.borderTopColor;
+  context.stroke();
 }
 
 // Text where the browser has it, word by word, because a line may have been broken anywhere.

@@ -3,7 +3,7 @@
 import {blank, paint, vectorsOf} from "./paint.js";
 import {fill} from "./dom.js";
 
-const LABELS = ".caption, .leaflet-control-scale, .notice";
+const LABELS = ".lens, .caption, .leaflet-control-scale, .notice";
 const MARGIN = 10, LINE = 17, FONT = "12px Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 // A picture of what is seen. `options`: {scale, position: of the handle instead of its own,
@@ -12,12 +12,12 @@ export async function picture(explorer, view, options = {}) {
   const frame = explorer.map.getContainer();
   const box = frame.getBoundingClientRect();
   const lines = options.lines ?? footLines(explorer, view);
-  const paper = await paperOf(explorer.root);
+  const paper = paperOf(explorer.root);
   const [width, limit] = [Math.round(box.width), Math.round(box.width) - 2 * MARGIN];
   const wrapped = lines.flatMap((line) => broken(line, limit));
   const height = Math.round(box.height);
   const sheet = blank(width, height + wrapped.length * LINE + 2 * MARGIN, options.scale ?? 1);
-  const look = {origin: {x: box.x, y: box.y}, vectors: await vectorsOf(frame), texts: options.texts,
+  const look = {origin: {x: box.x, y: box.y}, vectors: await vectorsOf(frame), texts: textsOf(frame, options),
                 clips: clipsAt(explorer, options.position, box)};
   sheet.context.save();
   sheet.context.beginPath();
@@ -27,12 +27,20 @@ export async function picture(explorer, view, options = {}) {
   sheet.context.fillRect(0, 0, width, height);
   if (options.ground) options.ground(sheet);
   else paintPanes(sheet, explorer.map.getPane("mapPane"), look);
-  if (!options.ground) paintHandle(sheet, explorer, {box, position: options.position, height});
-  const hidden = options.without ?? (() => false);
+  if (!options.ground) paintHandle(sheet, frame, {box, position: options.position, height});
+  // What tells of the mode is out of place where a film has its own.
+  const another = options.ground || options.position !== undefined;
+  const hidden = (label) => options.without?.(label) || (another && label.classList.contains("lens"));
   for (const label of frame.querySelectorAll(LABELS)) if (!hidden(label)) paint(sheet, label, look);
   sheet.context.restore();
   writeFoot(sheet, wrapped, height, paper);
   return sheet.canvas;
+}
+
+function textsOf(frame, {texts, ground, position}) {
+  if (!ground && position === undefined) return texts;
+  return new Map([...[...frame.querySelectorAll(".caption .role")].map((role) => [role, ""]),
+                  ...(texts ?? [])]);
 }
 
 // By itself first: blending must not see the ground beneath the map.
@@ -45,14 +53,16 @@ function paintPanes(sheet, panes, look) {
 function clipsAt({sides}, position, {width, height}) {
   if (position === undefined) return undefined;
   const cut = Math.round(width * position);
-  return new Map([[sides.left.pane, {x: 0, y: 0, width: cut, height}],
+  const both = sides.left.pane.parentElement;
+  return new Map([[both, {x: 0, y: 0, width, height}],
+                  [sides.left.pane, {x: 0, y: 0, width: cut, height}],
                   [sides.right.pane, {x: cut, y: 0, width: width - cut, height}]]);
 }
 
 // The line and the grip are made of pseudo-elements, which have no place to be read.
-function paintHandle({context}, explorer, {box, position, height}) {
-  const {handle} = explorer.swipe;
-  if (getComputedStyle(handle).display === "none" || handle.hidden) return;
+function paintHandle({context}, frame, {box, position, height}) {
+  const handle = frame.querySelector(".swipe");
+  if (position === undefined && getComputedStyle(handle).display === "none") return;
   const own = handle.getBoundingClientRect();
   const x = position === undefined ? own.x + own.width / 2 - box.x : Math.round(box.width * position);
   context.fillStyle = "rgba(0, 0, 0, 0.35)";
@@ -85,7 +95,7 @@ export function footLines(explorer, view, sides = ["left", "right"]) {
   const shown = sides.map((side) => fill(strings.export_shown, {
     side: strings[`export_${side}`], title: view[side].title, date: view[side].datetime.slice(0, 10)}));
   return [`${collection.title} · ${place}`, ...shown, collection.notice,
-          [collection.attribution, "srcube"].filter(Boolean).join(" · ")].filter(Boolean);
+          collection.attribution, strings.title].filter(Boolean);
 }
 
 function broken(line, limit) {
@@ -100,7 +110,7 @@ function broken(line, limit) {
   return lines;
 }
 
-async function paperOf(root) {
+function paperOf(root) {
   const style = getComputedStyle(root);
   return {ground: style.getPropertyValue("--ground"), ink: style.getPropertyValue("--ink")};
 }

@@ -158,7 +158,8 @@ function flags({flags: found, flags_not_tested: untested, blocks}, strings) {
   for (const name of FLAGS) {
     const value = element("dd");
     const known = !untested.includes(name);
-    value.append(known ? bar(found[name]) : "", known ? percent(found[name]) : strings.trust_untested);
+    value.append(known ? bar(found[name]) : "",
+                 element("span", {}, known ? percent(found[name]) : strings.trust_untested));
     list.append(element("dt", {}, strings[`trust_flag_${name}`]), value);
   }
   return [head, list, small(strings.trust_flags_limit)];
