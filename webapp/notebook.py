@@ -45,7 +45,7 @@ class Api:
         found: list[Document] = self.get("/collections")["collections"]
         return found
 
-    def xyz(self, collection: str, layer: str = "raw", **query: str) -> str:
+    def xyz(self, collection: str, layer: str = "lr", **query: str) -> str:
         """A template with {z}, {x} and {y} for a layer's tiles, for any map that takes one.
 
         `query` as the tiles take it: datetime, model, bands, rescale, index, ...
