@@ -16,6 +16,7 @@ PREFIX = "SRCUBE_"
 
 HOST = re.compile(r"(?:\*|\.?[a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 ORIGIN = r"^https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?$"
+ORIGIN = r"^https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?$"
 BASEMAP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
@@ -99,6 +100,10 @@ class Settings(BaseSettings):
     )
     cors_origins: list[str] = Field(
         default=[], description='pages elsewhere that may read, as JSON: ["https://maps.org"]'
+    )
+    embed_origins: list[Annotated[str, Field(pattern=ORIGIN)]] = Field(
+        default=[],
+        description='sites that may show the page with ?embed=1 in a frame: ["https://maps.org"]',
     )
     embed_origins: list[Annotated[str, Field(pattern=ORIGIN)]] = Field(
         default=[],
