@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	  && echo $$p && break; done)
 # Another package index to take torch from, such as PyTorch's own for CPU or one CUDA version.
 TORCH_INDEX ?=
-# Passed on to `srcube demo`, for example: make demo ARGS="--port 9000 --no-browser"
+# Passed on to `srcube demo`, for example: make demo ARGS="--port 9000 --no-browser"; to
+# `srcube bench all` likewise: make bench ARGS="--only tiles,ingest --repeat 3"
 ARGS ?=
 SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYTHON=/path/to/python)) \
 	  tests/tools/environment.py --torch-index "$(TORCH_INDEX)"

@@ -1,5 +1,6 @@
 """Commands that serve: `serve`, and `demo`, which builds something to serve first."""
 
+import json
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
 from datacube.errors import InvalidInput
 from datacube.settings import Settings
+from server.bench_all import ALL, Asked, markdown, run_all
 from server.gdal import pin_gdal, refuse_open_drivers
 from server.keys import add_key
 from server.local import listening
@@ -69,8 +71,11 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
     """Add `bench`, which runs one of `benchmarks` by name."""
 
     @app.command()
-    def bench(
-        name: Annotated[str, typer.Argument(help=f"One of: {', '.join(benchmarks)}.")],
+    def bench(  # noqa: PLR0913 - options
+        name: Annotated[
+            str, typer.Argument(help=f"One of: {', '.join(benchmarks)}; or all, one after another.")
+        ],
+        *,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
         data: Annotated[
             Path | None, typer.Option(help="Folder of real data sets. [SRCUBE_BENCH_DATA]")
@@ -78,20 +83,37 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
         minutes: Annotated[
             float | None, typer.Option(help="Of the soak in `load`. [SRCUBE_BENCH_MINUTES]")
         ] = None,
+        only: Annotated[
+            str | None, typer.Option(help="With `all`: only these, names with commas between.")
+        ] = None,
+        repeat: Annotated[int, typer.Option(help="With `all`: runs of each.")] = 1,
+        out: Annotated[
+            Path, typer.Option(help="With `all`: folder for benchmarks.md and benchmarks.json.")
+        ] = Path("build/benchmarks"),
     ) -> None:
         """Measure, on this machine: CPU time as medians of repeated runs, gains in dB.
 
         Figures that need real data which is not there are left out.
         """
-        if name not in benchmarks:
-            raise InvalidInput(f"no benchmark {name!r}; there are {', '.join(benchmarks)}")
         settings = Settings.from_environment(bench_data=data, bench_minutes=minutes)
+        if name == ALL:
+            document = run_all(benchmarks, settings, Asked.of(only, repeat, out), _say_aside)
+            typer.echo(json.dumps(document, indent=2) if as_json else markdown(document))
+            return
+        if name not in benchmarks:
+            raise InvalidInput(f"no benchmark {name!r}; there are all, {', '.join(benchmarks)}")
+        if only is not None or repeat != 1:
+            raise InvalidInput("--only and --repeat go with `srcube bench all`; leave them out")
         figures = benchmarks[name](settings)
         if as_json:
             typer.echo(benchmark.as_json(figures))
             return
         for figure, value in benchmark.report(figures)["figures"].items():
             typer.echo(f"{figure:40} {value:g}")
+
+
+def _say_aside(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:

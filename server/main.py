@@ -88,6 +88,12 @@ def _load_figures(settings: Settings) -> Figures:
     return load_figures(settings)
 
 
+def _usecases_figures(_settings: Settings) -> Figures:
+    from sr_engine.usecases.report import usecases_figures  # noqa: PLC0415
+
+    return usecases_figures()
+
+
 def _tiles_figures(settings: Settings) -> Figures:
     from server.tiles_bench import tiles_figures  # noqa: PLC0415
 
@@ -108,6 +114,7 @@ server.cli.register_bench(
         "sr": _sr_figures,
         "tiles": _tiles_figures,
         "trust": _trust_figures,
+        "usecases": _usecases_figures,
     },
 )
 

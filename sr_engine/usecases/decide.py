@@ -3,7 +3,7 @@
 Every rival is thresholded by its own histogram, as somebody would who has only that image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from datacube.demo import BANDS
 from sr_engine.usecases.doubt import Foretold, Warned, foretold, judged_doubt
 from sr_engine.usecases.objects import ALL, Objects, Scored, scored
+from sr_engine.usecases.pictures import Picture, judged
 from sr_engine.usecases.rivals import Rival
-from sr_engine.usecases.table import Table
+from sr_engine.usecases.table import Cell, Table
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 LEVELS = 512  # of the histogram
+HINTS = ("interval", "attribution", "detail", "gradient")
 
 
 @dataclass(frozen=True)
@@ -108,42 +110,46 @@ class Case:
     title: str
     outcomes: tuple[Outcome, ...]
     objects: Objects
+    region: Mask
     extra: tuple[Table, ...] = field(default=())
 
     def outcome(self, name: str) -> Outcome:
         """That of a rival; raises KeyError where there is none."""
         return {one.rival.name: one for one in self.outcomes}[name]
 
+    def picture(self, *names: str) -> dict[str, Picture]:
+        """What rivals drew against the truth: hit blue, missed yellow, wrong orange."""
+        return {
+            name: judged(self.outcome(name).mask, self.objects.mask, self.region) for name in names
+        }
+
     def by_size(self) -> Table:
         """F1, and the share of what was drawn far from anything."""
         names = self.objects.names
-        columns = ("", "F1", "IoU", "area error", "invented", *(f"F1, {name}" for name in names))
-        rows = tuple(
-            (one.rival.name, all_.f1, all_.iou, all_.area_error, one.scored.invented_share,
-             *(one.scored.by_size[name].f1 for name in names))
-            for one in self.outcomes for all_ in (one.scored.all,)
-        )  # fmt: skip
-        return Table(f"{self.title}: agreement, by size", columns, rows)
+        columns = ["F1", "IoU", "area error", "invented", *(f"F1, {name}" for name in names)]
+        return Table.of(
+            f"{self.title}: agreement, by size", columns, map(_agreement, self.outcomes)
+        )
 
     def areas(self) -> Table:
         """Area drawn over area there, minus one, by size."""
-        columns = ("", *self.objects.names)
-        rows = tuple(
-            (one.rival.name, *(one.scored.by_size[name].area_error for name in columns[1:]))
+        names = self.objects.names
+        cells = [
+            (one.rival.name, [one.scored.by_size[name].area_error for name in names])
             for one in self.outcomes
-        )
-        return Table(f"{self.title}: area error, by size", columns, rows)
+        ]
+        return Table.of(f"{self.title}: area error, by size", names, cells)
 
     def found(self) -> Table:
         """Share of objects found (IoU of at least one half), by size."""
         names = (ALL, *self.objects.names)
         counts = self.outcomes[0].scored.by_size
-        columns = ("", *(f"{name} ({counts[name].objects})" for name in names))
-        rows = tuple(
-            (one.rival.name, *(one.scored.by_size[name].found_share for name in names))
+        columns = [f"{name} ({counts[name].objects})" for name in names]
+        cells = [
+            (one.rival.name, [one.scored.by_size[name].found_share for name in names])
             for one in self.outcomes
-        )
-        return Table(f"{self.title}: share of objects found, by size (how many)", columns, rows)
+        ]
+        return Table.of(f"{self.title}: share of objects found, by size (how many)", columns, cells)
 
     def warnings(self) -> Table:
         """What the intervals say of the decision."""
@@ -161,16 +167,8 @@ class Case:
 
     def hints(self) -> Table:
         """How well each hint foretells the errors: area under the ROC curve, 0.5 is a coin."""
-        names = ("interval", "attribution", "detail", "gradient")
-        rows = tuple(
-            (
-                one.rival.name,
-                *((one.hints[name].auroc if name in one.hints else None) for name in names),
-            )
-            for one in self.outcomes
-            if one.hints
-        )
-        return Table(f"{self.title}: does it foretell errors? (AUROC)", ("", *names), rows)
+        cells = [(one.rival.name, auroc_cells(one.hints)) for one in self.outcomes if one.hints]
+        return Table.of(f"{self.title}: does it foretell errors? (AUROC)", HINTS, cells)
 
     def tables(self) -> tuple[Table, ...]:
         """All of them."""
@@ -181,17 +179,30 @@ class Case:
 
 def decide(task: Task, values: Sequence[Values]) -> Case:
     """Judge all rivals at one task."""
-    return Case(task.title, tuple(task.judge(one) for one in values), task.objects)
+    return Case(task.title, tuple(task.judge(one) for one in values), task.objects, task.region)
+
+
+def auroc_cells(told: Mapping[str, Foretold]) -> list[Cell]:
+    """Cells of a table whose columns are `HINTS`."""
+    return [told[name].auroc if name in told else None for name in HINTS]
+
+
+def _agreement(one: Outcome) -> tuple[str, list[Cell]]:
+    every = one.scored.all
+    cells: list[Cell] = [every.f1, every.iou, every.area_error, one.scored.invented_share]
+    return one.rival.name, cells + [
+        size.f1 for name, size in one.scored.by_size.items() if name != ALL
+    ]
 
 
 def _warned_table(title: str, told: Sequence[tuple[str, Warned | None]]) -> Table:
-    columns = ("", "share", "wrong there", "wrong elsewhere", "share of all errors")
-    rows = tuple(
-        (name, one.share, one.error_there, one.error_elsewhere, one.caught)
+    columns = ("share", "wrong there", "wrong elsewhere", "share of all errors")
+    cells = [
+        (name, [one.share, one.error_there, one.error_elsewhere, one.caught])
         for name, one in told
         if one is not None
-    )
-    return Table(title, columns, rows)
+    ]
+    return Table.of(title, columns, cells)
 
 
 def indexed(rivals: Sequence[Rival], index: Index) -> list[Values]:

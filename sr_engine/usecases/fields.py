@@ -4,6 +4,7 @@ Edges of NDVI by Canny's method, fields by a watershed of the steepness of all b
 variability is the NDVI of each field against the truth's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,11 +14,11 @@ from scipy import ndimage
 
 from datacube.simulation.countryside import CROPS
 from datacube.window import Window
-from sr_engine.usecases.decide import NDVI, otsu
+from sr_engine.usecases.decide import HINTS, NDVI, auroc_cells, otsu
 from sr_engine.usecases.doubt import foretold
-from sr_engine.usecases.objects import Objects, by_area
+from sr_engine.usecases.objects import Objects, by_area, size_names
 from sr_engine.usecases.rivals import TRUTH, Rival
-from sr_engine.usecases.site import PIXEL_M, SHARE, Site
+from sr_engine.usecases.site import PIXEL_M, Site
 from sr_engine.usecases.table import Cell, Table
 
 Plane = NDArray[np.float32]
@@ -30,14 +31,18 @@ SMALLEST_M2 = 1000.0  # what is smaller is a corner cut off by a track
 SMOOTH_M = 5.0  # the Gaussian that steepness is taken with
 TOLERANCE_M = 5.0  # of a boundary
 INNER_M = 15.0  # what lies nearer to the boundary is not within the field
+WRONG_NDVI = 0.1
+GROWTH_COLUMNS = ("RMSE", "correlation", "spread over the truth's")
+HINT_COLUMNS = ("NDVI off by over 0.1", *HINTS)
 
 
 @dataclass(frozen=True, eq=False)
 class FieldCase:
-    """Tables of a use case, and the edges (y, x) that every rival drew."""
+    """Tables of a use case, the true `lines` and the edges (y, x) that every rival drew."""
 
     tables: tuple[Table, ...]
     fields: Objects
+    lines: Mask
     edges: dict[str, Mask]
 
 
@@ -46,47 +51,44 @@ def field_case(site: Site, rivals: tuple[Rival, ...]) -> FieldCase:
     fields = true_fields(site)
     lines = boundaries(fields.ids)
     truth = NDVI.of(next(one.image for one in rivals if one.name == TRUTH))
-    drawn, regions, growth, hints = {}, [], [], []
-    borders = []
+    drawn = {one.name: edges(NDVI.of(one.image)) for one in rivals}
+    borders, regions, growth, hints = [], [], [], []
     for one in rivals:
         ndvi = NDVI.of(one.image)
-        drawn[one.name] = edges(ndvi)
-        borders.append((one.name, *_border_row(drawn[one.name], lines, fields)))
-        regions.append((one.name, *_region_row(segments(steepness(one.image)), fields)))
-        growth.append((one.name, *_growth_row(ndvi, truth, fields)))
-        hints += _hint_rows(one, np.abs(ndvi - truth) > 0.1)
-    return FieldCase(
-        (
-            Table("Field boundaries, within 5 m", _border_columns(fields), tuple(borders)),
-            Table("Fields as areas, by size", _region_columns(fields), tuple(regions)),
-            Table("NDVI within fields, against the truth", GROWTH_COLUMNS, tuple(growth)),
-            Table("Does it foretell NDVI errors over 0.1? (AUROC)", HINT_COLUMNS, tuple(hints)),
-        ),
-        fields,
-        drawn,
+        near = border_scores(drawn[one.name], lines, fields.classes[fields.ids])
+        borders.append((one.name, near))
+        regions.append((one.name, _region_row(segments(steepness(one.image)), fields)))
+        growth.append((one.name, _growth_row(ndvi, truth, fields)))
+        if one.hints:
+            hints.append((one.name, _hint_row(one, np.abs(ndvi - truth) > WRONG_NDVI)))
+    tables = (
+        Table.of("Field boundaries, within 5 m", _border_columns(fields), borders),
+        Table.of("Fields as areas, by size (how many)", _region_columns(fields), regions),
+        Table.of("NDVI within fields, against the truth", GROWTH_COLUMNS, growth),
+        Table.of("Does it foretell NDVI errors over 0.1? (AUROC)", HINT_COLUMNS, hints),
     )
-
-
-GROWTH_COLUMNS = ("", "RMSE", "correlation", "spread over the truth's")
-HINT_COLUMNS = ("", "NDVI off by over 0.1", "interval", "attribution", "detail", "gradient")
+    return FieldCase(tables, fields, lines, drawn)
 
 
 def true_fields(site: Site) -> Objects:
     """Every piece of a field at 2.5 m, by area; smaller ones than 0.1 ha are left out."""
-    kinds = np.array(site.landscape.parcels.kinds)
     labels = site.labels
-    crop = np.isin(kinds, list(CROPS))[labels]
+    crop = np.isin(np.array(site.landscape.parcels.kinds), list(CROPS))[labels]
     pieces = np.zeros(labels.shape, np.int32)
     count = 0
-    for label in np.unique(labels[crop]).tolist():
-        own = by_area(labels == label, FIELD_M2, PIXEL_M)
-        area = np.bincount(own.ids.ravel()) * PIXEL_M**2
+    boxes: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(
+        np.where(crop, labels.astype(np.int32) + 1, 0)
+    )
+    for number, box in enumerate(boxes):
+        if box is None:
+            continue
+        own = by_area(labels[box] == number, FIELD_M2, PIXEL_M).ids
+        area = np.bincount(own.ravel()) * PIXEL_M**2
         for piece in (np.flatnonzero(area[1:] >= SMALLEST_M2) + 1).tolist():
             count += 1
-            pieces[own.ids == piece] = count
+            pieces[box][own == piece] = count
     area = np.bincount(pieces.ravel(), minlength=count + 1) * PIXEL_M**2
-    names = by_area(pieces > 0, FIELD_M2, PIXEL_M).names
-    return Objects(pieces, np.digitize(area, FIELD_M2), names, PIXEL_M)
+    return Objects(pieces, np.digitize(area, FIELD_M2), size_names(FIELD_M2, "m²"), PIXEL_M)
 
 
 def boundaries(ids: Labels) -> Mask:
@@ -174,12 +176,8 @@ def best_overlaps(regions: Labels, fields: Objects) -> tuple[Plane, Plane]:
     return best[1:], error[1:]
 
 
-def _border_row(drawn: Mask, lines: Mask, fields: Objects) -> tuple[Cell, ...]:
-    return border_scores(drawn, lines, fields.classes[fields.ids])
-
-
 def _border_columns(fields: Objects) -> tuple[str, ...]:
-    return ("", "precision", "recall", "F1", *(f"recall, {name}" for name in fields.names))
+    return ("precision", "recall", "F1", *(f"recall, {name}" for name in fields.names))
 
 
 def _region_row(regions: Labels, fields: Objects) -> tuple[Cell, ...]:
@@ -197,7 +195,7 @@ def _region_columns(fields: Objects) -> tuple[str, ...]:
     counts = np.bincount(fields.classes[1:], minlength=len(fields.names)).tolist()
     sized = [f"{name} ({count})" for name, count in zip(fields.names, counts, strict=True)]
     by_size = [f"{what}, {name}" for name in sized for what in ("IoU", "found")]
-    return ("", "IoU", "found", "median area error", *by_size)
+    return ("IoU", "found", "median area error", *by_size)
 
 
 def _growth_row(ndvi: Plane, truth: Plane, fields: Objects) -> tuple[Cell, ...]:
@@ -217,10 +215,7 @@ def _own_deviation(index: Plane, ids: Labels) -> Plane:
     return np.asarray(index[inside] - mean[ids[inside]], np.float32)
 
 
-def _hint_rows(rival: Rival, wrong: Mask) -> list[tuple[Cell, ...]]:
-    if not rival.hints or rival.factor > SHARE:
-        return []
+def _hint_row(rival: Rival, wrong: Mask) -> list[Cell]:
     everywhere = np.ones(wrong.shape, np.bool_)
     told = {name: foretold(plane, wrong, everywhere) for name, plane in rival.hints.items()}
-    columns = [told[name].auroc if name in told else None for name in HINT_COLUMNS[2:]]
-    return [(rival.name, float(wrong.mean()), *columns)]
+    return [float(wrong.mean()), *auroc_cells(told)]

@@ -123,7 +123,7 @@ def halved(truth: Image) -> Image:
 
 def _attribution(model: PatchModel, site: Site, planes: Mapping[str, Image]) -> Image:
     if INFLUENCE.name in planes:
-        return _shown(planes[INFLUENCE.name][None], model.card.factor)[0]
+        return np.asarray(_shown(planes[INFLUENCE.name][None], model.card.factor)[0])
     rim, halo = RIM_PX, model.card.halo_px
     cut = max(rim - halo, 0)
     patch = site.lr[:, cut : site.lr.shape[1] - cut, cut : site.lr.shape[2] - cut]
@@ -131,7 +131,8 @@ def _attribution(model: PatchModel, site: Site, planes: Mapping[str, Image]) -> 
     patch = np.pad(patch, ((0, 0), (around, around), (around, around)), mode="edge")
     shown = np.ones((len(BANDS), site.window.height, site.window.width), np.bool_)
     view = View(np.ascontiguousarray(patch), shown, model.card.factor)
-    return to_fine(sensitivity(differentiable(model).module(BANDS), view)[None], 1)[0]
+    found = sensitivity(differentiable(model).module(BANDS), view)
+    return np.asarray(to_fine(found[None], 1)[0])
 
 
 def _flag(rival: Rival, plain: Image) -> NDArray[np.bool_] | None:

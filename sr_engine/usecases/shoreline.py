@@ -1,5 +1,7 @@
 """Water: a lake, its brook and a river, by NDWI and Otsu's threshold."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -22,10 +24,10 @@ def water_case(site: Site, rivals: tuple[Rival, ...]) -> Case:
     task = Task("Water", objects, np.ones(objects.ids.shape, np.bool_))
     case = decide(task, indexed(rivals, NDWI))
     wide = objects.ids > 1  # of the brook most draw nothing, and would be measured to the river
-    rows = tuple((one.rival.name, *shore_distance_m(one.mask, wide)) for one in case.outcomes)
-    columns = ("", "median m", "90 % within m")
-    shores = Table("Water: distance of the shore of lake and river to the drawn one", columns, rows)
-    return Case(case.title, case.outcomes, case.objects, (shores,))
+    away = [(one.rival.name, shore_distance_m(one.mask, wide)) for one in case.outcomes]
+    title = "Water: distance of the shore of lake and river to the drawn one"
+    shores = Table.of(title, ("median m", "90 % within m"), away)
+    return replace(case, extra=(shores,))
 
 
 def shore_distance_m(drawn: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:

@@ -50,13 +50,13 @@ class Site:
     @property
     def lr(self) -> Image:
         """The date that counts, with its rim."""
-        return self.observations[self.shown]
+        return np.asarray(self.observations[self.shown])
 
     @property
     def labels(self) -> NDArray[np.uint16]:
         """The parcel in the upper left quarter of each 2.5 m pixel."""
         step = FINE_PER_PX // SHARE
-        return self._inner(self.landscape.labels)[::step, ::step]
+        return np.asarray(self._inner(self.landscape.labels)[::step, ::step])
 
     def share_of(self, parcels: Mask) -> Image:
         """How much of each 2.5 m pixel belongs to parcels, given as a mask over labels."""

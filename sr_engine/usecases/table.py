@@ -1,6 +1,6 @@
 """A table that a notebook shows, a page includes and a person reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,14 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @classmethod
+    def of(
+        cls, title: str, columns: Sequence[str], cells: Iterable[tuple[str, Sequence[Cell]]]
+    ) -> "Table":
+        """A table whose rows have a name each; `columns` are those of the other cells."""
+        rows: list[tuple[Cell, ...]] = [(name, *row) for name, row in cells]
+        return cls(title, ("", *columns), tuple(rows))
 
     def markdown(self) -> str:
         """As Markdown, its title in bold above."""
