@@ -16,7 +16,6 @@ PREFIX = "SRCUBE_"
 
 HOST = re.compile(r"(?:\*|\.?[a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 ORIGIN = r"^https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?$"
-ORIGIN = r"^https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?$"
 BASEMAP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
@@ -105,10 +104,6 @@ class Settings(BaseSettings):
         default=[],
         description='sites that may show the page with ?embed=1 in a frame: ["https://maps.org"]',
     )
-    embed_origins: list[Annotated[str, Field(pattern=ORIGIN)]] = Field(
-        default=[],
-        description='sites that may show the page with ?embed=1 in a frame: ["https://maps.org"]',
-    )
     keys_file: Path | None = Field(default=None, description="file of API keys; see `srcube key`")
     anonymous: Literal["nothing", "view", "compute"] | None = Field(
         default=None,
@@ -126,6 +121,12 @@ class Settings(BaseSettings):
     registry: Path | None = Field(
         default=None,
         description="TOML file of overlays and STAC catalogs that visitors may choose by name",
+    )
+    limit_client_pages: int = Field(
+        default=32, ge=1, description="most open pages of one client at once"
+    )
+    limit_explanations: int = Field(
+        default=8, ge=1, description="most explanations asked for and not yet given"
     )
     limit_body_kb: int = Field(default=1024, ge=1, description="largest request body")
     limit_renders: int = Field(
