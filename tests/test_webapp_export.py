@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Download, Locator, ViewportSize, expect
 
 from datacube import Catalog, Window, open_storage
-from tests.browser import GRIP_PX, Visitor, chromium, difference
+from tests.browser import GRIP_PX, PATIENCE_MS, Visitor, chromium, difference
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
 
@@ -48,7 +49,7 @@ def saved(visitor: Visitor, button: str, *, count: int = 1) -> list[Path]:
 
     visitor.page.on("download", note)
     dock(visitor).get_by_role("button", name=button, exact=True).click()
-    expect(dock(visitor).locator(".status")).to_contain_text("Saved")
+    expect(dock(visitor).locator(".status")).to_contain_text("Saved", timeout=PATIENCE_MS)
     visitor.settle()
     visitor.page.remove_listener("download", note)
     assert len(downloads) == count
@@ -79,7 +80,7 @@ def test_the_picture_is_what_was_on_the_screen_with_a_foot(visitor: Visitor) -> 
 
 
 def test_the_swipe_as_a_film_goes_over_and_back(visitor: Visitor) -> None:
-    (path,) = saved(visitor, "GIF of the swipe")
+    (path,) = saved(visitor, "The swipe")
     with Image.open(path) as film:
         frames = []
         for number in range(film.n_frames):
@@ -94,7 +95,7 @@ def test_the_swipe_as_a_film_goes_over_and_back(visitor: Visitor) -> None:
 
 
 def test_the_dates_of_a_side_as_a_film(visitor: Visitor) -> None:
-    (path,) = saved(visitor, "GIF of the dates, left")
+    (path,) = saved(visitor, "Dates of the left side")
     with Image.open(path) as film:
         assert film.n_frames == 2
         first = np.asarray(film.convert("RGB"), dtype=np.int16)
@@ -105,8 +106,20 @@ def test_the_dates_of_a_side_as_a_film(visitor: Visitor) -> None:
     assert caption is not None  # the date that is burnt in changes with the picture
 
 
+def test_a_film_as_mp4(visitor: Visitor) -> None:
+    dock(visitor).get_by_label("Format").select_option("mp4")
+    (path,) = saved(visitor, "Dates of the left side")
+    dock(visitor).get_by_label("Format").select_option("gif")
+    film = cv2.VideoCapture(str(path))
+    seen = []
+    while (found := film.read())[0]:
+        seen.append(found[1].astype(np.int16))
+    assert len(seen) > 20  # a frame that stays is there again and again
+    assert difference(seen[2][150:300], seen[-2][150:300]) > 0.5
+
+
 def test_a_film_of_one_date_is_refused_in_words(visitor: Visitor) -> None:
-    dock(visitor).get_by_role("button", name="GIF of the dates, right").click()
+    dock(visitor).get_by_role("button", name="Dates of the right side").click()
     expect(dock(visitor).locator(".status")).to_contain_text("There are not two dates")
     visitor.settle()
 

@@ -1,9 +1,10 @@
 // "Share and export": a link, a picture, films, GeoTIFFs of both sides on one grid, and what other
 // programs need to find what is seen. All is made from what the page shows; nothing leaves the host.
 import {element, fill} from "./dom.js";
-import {datesFilm, swipeFilm, MOST_DATES} from "./film.js";
+import {MOST_DATES, datesFilm, encoded, swipeFilm} from "./film.js";
 import {picture} from "./picture.js";
 import {filePath, fileQuery, pythonOf, wmtsOf, xyzOf} from "./snippet.js";
+import {canRecord} from "./video.js";
 
 const SIDES = ["left", "right"];
 
@@ -38,8 +39,8 @@ class ExportTool {
     this.section("export_picture", this.note("export_picture_text"),
       this.action("export_png", () => this.savePicture(), true));
     this.section("export_films", this.note("export_films_text", {most: MOST_DATES}),
-      this.action("export_gif_swipe", () => this.saveSwipe()),
-      ...SIDES.map((side) => this.action(`export_gif_${side}`, () => this.saveDates(side))));
+      this.formats(), this.action("export_film_swipe", () => this.saveSwipe()),
+      ...SIDES.map((side) => this.action(`export_film_${side}`, () => this.saveDates(side))));
     this.section("export_files", this.note("export_files_text"),
       this.action("export_tif_both", () => this.saveFiles(SIDES)),
       ...SIDES.map((side) => this.action(`export_tif_${side}`, () => this.saveFiles([side]))));
@@ -64,6 +65,15 @@ class ExportTool {
     button.addEventListener("click", () => this.make(run));
     this.actions.push(button);
     return button;
+  }
+
+  formats() {
+    const box = element("label", {className: "format"}, `${this.strings.export_format} `);
+    this.format = element("select");
+    this.format.append(element("option", {value: "gif"}, "GIF"));
+    if (canRecord()) this.format.append(element("option", {value: "mp4"}, "MP4"));
+    box.append(this.format);
+    return box;
   }
 
   // A text to be copied, and the button that copies it.
@@ -141,16 +151,21 @@ class ExportTool {
   }
 
   async saveSwipe() {
-    const film = await swipeFilm(this.explorer, this.seen, {onStep: this.step()});
-    return this.save(film, `${this.name(...SIDES)}-swipe.gif`);
+    const frames = await swipeFilm(this.explorer, this.seen, {onStep: this.step()});
+    return this.saveFilm(frames, `${this.name(...SIDES)}-swipe`);
   }
 
   async saveDates(side) {
-    const {film, dates, missing} = await datesFilm(this.explorer, this.seen, side, {onStep: this.step()});
-    if (!film) throw new Error(this.strings.export_one_date);
-    const saved = this.save(film, `${this.name(side)}-dates.gif`);
+    const {frames, missing} = await datesFilm(this.explorer, this.seen, side, {onStep: this.step()});
+    if (frames.length < 2) throw new Error(this.strings.export_one_date);
+    const saved = await this.saveFilm(frames, `${this.name(side)}-dates`);
     const left = missing ? fill(this.strings.export_dates_missing, {missing}) : "";
-    return `${saved} ${fill(this.strings.export_dates, {dates})} ${left}`.trim();
+    return `${saved} ${fill(this.strings.export_dates, {dates: frames.length})} ${left}`.trim();
+  }
+
+  async saveFilm(frames, name) {
+    const format = this.format.value;
+    return this.save(await encoded(frames, format), `${name}.${format}`);
   }
 
   async saveFiles(sides) {

@@ -3,12 +3,15 @@
 import {blank} from "./paint.js";
 import {footLines, picture} from "./picture.js";
 import {encodeGif} from "./gif.js";
+import {recordMp4} from "./video.js";
 
 const SIDE_PX = 256; // of a map tile
 const STEPS = 12; // of the handle from one end to the other
 const STEP_DELAY = 9, END_DELAY = 70, DATE_DELAY = 110; // hundredths of a second
 const WIDEST = 720; // pixels of a film: more would be tens of megabytes
 export const MOST_DATES = 24;
+
+// Films are frames: [{data: RGBA bytes, width, height, delay: hundredths of a second}].
 
 // The handle from left to right and back, over what is seen now.
 export async function swipeFilm(explorer, view, {onStep}) {
@@ -21,7 +24,7 @@ export async function swipeFilm(explorer, view, {onStep}) {
     await onStep(frames.length, there.length);
   }
   frames[0].delay = frames.at(-1).delay = END_DELAY;
-  return encoded([...frames, ...frames.slice(1, -1).reverse()]);
+  return [...frames, ...frames.slice(1, -1).reverse()];
 }
 
 // One side at every date on which the layer is there; at most 24, those nearest to the one shown.
@@ -41,7 +44,7 @@ export async function datesFilm(explorer, view, side, {onStep}) {
     else missing += 1;
     await onStep(index + 1, scenes.length);
   }
-  return {film: frames.length > 1 ? encoded(frames) : null, dates: frames.length, missing};
+  return {frames, missing};
 }
 
 async function atDate(explorer, view, {side, datetime, tiles}) {
@@ -91,7 +94,9 @@ function pixels(canvas) {
   return {data, width, height};
 }
 
-function encoded(frames) {
+// A film as a file: "gif" or "mp4".
+export async function encoded(frames, format) {
+  if (format === "mp4") return recordMp4(frames);
   const [{width, height}] = frames;
   return new Blob([encodeGif(frames, width, height)], {type: "image/gif"});
 }
