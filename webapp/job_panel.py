@@ -29,15 +29,31 @@ class JobPanel:
             label=words["run"], color="primary", variant="contained", disabled=True, **PLAIN
         )
         self.cancel = pmui.Button(label=words["cancel"], variant="outlined", visible=False, **PLAIN)
+        self.saliency = pmui.Checkbox(label=words["products_saliency"], value=False, **PLAIN)
+        self.along = pmui.Typography(
+            f"{words['products']}: {words['products_free']}", variant="body2", **PLAIN
+        )
         self.follow = pmui.Switch(label=words["follow"], value=False, **PLAIN)
         self.run.on_click(lambda _: swipe_map.command("run"))
         self.cancel.on_click(lambda _: swipe_map.command("cancel"))
         self.follow.link(swipe_map, value="follow")
+        self.saliency.param.watch(lambda event: self._tick(ticked=event.new), "value")
         swipe_map.param.watch(lambda *_: self._update(), ["plan", "job"])
 
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""
-        return [self.heading, self.cost, self.run, self.cancel, self.follow]
+        return [
+            self.heading,
+            self.cost,
+            self.run,
+            self.cancel,
+            self.along,
+            self.saliency,
+            self.follow,
+        ]
+
+    def _tick(self, *, ticked: bool) -> None:
+        self._map.products = ["saliency"] if ticked else []
 
     def _update(self) -> None:
         plan, job = self._map.plan, self._map.job
@@ -59,13 +75,17 @@ def plan_text(plan: Mapping[str, Any], words: Mapping[str, str]) -> str:
         return words["plan_over"].format(total=plan["total"], limit=plan["limit_blocks"])
     if plan["cached"] >= plan["total"]:
         return words["plan_ready"].format(total=plan["total"])
-    seconds = plan["estimated_seconds"]
-    return words["plan"].format(
+    whole = words["plan"].format(
         total=plan["total"],
         cached=plan["cached"],
-        seconds=f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}",
+        seconds=_seconds(plan),
         limit=plan["limit_blocks"],
     )
+    part = plan.get("saliency", {"total": 0, "cached": 0})
+    lacking = part["total"] - part["cached"]
+    if not lacking:
+        return whole
+    return f"{whole} " + words["products_plan"].format(count=lacking, seconds=_seconds(part))
 
 
 def job_text(job: Mapping[str, Any], words: Mapping[str, str]) -> str:
@@ -73,3 +93,8 @@ def job_text(job: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return words.get(f"job_{job.get('status')}", "").format(
         done=job.get("done", 0), total=job.get("total", 0), message=job.get("message", "")
     )
+
+
+def _seconds(plan: Mapping[str, Any]) -> str:
+    seconds = plan["estimated_seconds"]
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

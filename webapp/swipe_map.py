@@ -31,6 +31,7 @@ class SwipeMap(JSComponent):
         default={}, doc="Collection, both sides, locks, smoothing: see `webapp.state`."
     )
     follow = param.Boolean(default=False, doc="Super-resolve wherever the view comes to rest.")
+    products = param.List(default=[], item_type=str, doc="What to compute along, by layer.")
 
     collections = param.List(default=[], item_type=dict)
     opening = param.String(default="", doc="Id of the collection to open on, empty for the first.")

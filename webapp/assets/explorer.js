@@ -9,7 +9,7 @@ import {Busy, element, debounced, fill} from "./dom.js";
 import {exportTool} from "./export.js";
 import {addFurniture} from "./furniture.js";
 import {helpTool} from "./help.js";
-import {SuperResolver} from "./jobs.js";
+import {SuperResolver, alongOf} from "./jobs.js";
 import {readLink, writeLink} from "./link.js";
 import {Side} from "./side.js";
 import {trustTool} from "./trust.js";
@@ -107,6 +107,10 @@ class Explorer {
     });
     model.on("dark", () => this.root.classList.toggle("dark", model.dark));
     model.on("follow", () => { if (model.follow) this.followSoon(); });
+    model.on("products", () => {
+      this.planSoon();
+      if (model.follow) this.followSoon();
+    });
     model.on("msg:custom", ({command}) => this.obey(command));
     map.on("moveend", () => {
       if (!this.collection) return;
@@ -304,7 +308,8 @@ class Explorer {
     for (const {layer, model, date} of [shown.right, shown.left]) {
       const known = collection?.layers.find((each) => each.id === layer);
       if (known?.models.length) {
-        wanted.set(`${model} ${date}`, {collection: collection.id, datetime: date, model});
+        const products = alongOf(collection, shown, {model, date}, this.model.products);
+        wanted.set(`${model} ${date}`, {collection: collection.id, datetime: date, model, products});
       }
     }
     return [...wanted.values()];

@@ -12,13 +12,13 @@ export class SuperResolver {
     Object.assign(this, {api, ...hooks, running: null, next: null, planning: 0});
   }
 
-  query({collection, datetime, model}, bbox) {
-    return {collection, datetime, model, bbox};
+  query({collection, datetime, model, products = []}, bbox) {
+    return {collection, datetime, model, products, bbox};
   }
 
-  async cost(target, bbox) {
-    const path = ["collections", target.collection, "layers", "sr", "plan"];
-    const query = {datetime: target.datetime, model: target.model, bbox: bbox.join(",")};
+  async cost({collection, datetime, model, products = []}, bbox) {
+    const path = ["collections", collection, "layers", "sr", "plan"];
+    const query = {datetime, model, products: products.join(","), bbox: bbox.join(",")};
     return this.api.json(path, {query});
   }
 
@@ -26,11 +26,12 @@ export class SuperResolver {
   async plan(targets, bbox) {
     const turn = ++this.planning;
     const sum = {total: 0, cached: 0, estimated_seconds: 0, limit_blocks: 0, over: false,
-                 problem: null};
+                 problem: null, saliency: {total: 0, cached: 0, estimated_seconds: 0}};
     try {
       for (const target of bbox ? targets : []) {
         const plan = await this.cost(target, bbox);
-        for (const key of ["total", "cached", "estimated_seconds"]) sum[key] += plan[key] ?? 0;
+        add(sum, plan);
+        add(sum.saliency, plan.products.saliency ?? {});
         sum.limit_blocks = plan.limit_blocks;
         sum.over ||= plan.total > plan.limit_blocks;
       }
@@ -147,4 +148,17 @@ export class SuperResolver {
 function middle([west, south, east, north]) {
   const [x, y] = [(east - west) / 4, (north - south) / 4];
   return [west + x, south + y, east - x, north - y];
+}
+
+function add(sum, plan) {
+  for (const key of ["total", "cached", "estimated_seconds"]) sum[key] += plan[key] ?? 0;
+}
+
+// What a model is to bring along at a date: layers of it that a side shows and those that were
+// ticked, where it makes them. `shown` has both sides as {layer, model, date}.
+export function alongOf({layers}, shown, {model, date}, ticked) {
+  const seen = [shown.left, shown.right].filter((side) => side.model === model && side.date === date);
+  const wanted = new Set([...ticked, ...seen.map(({layer}) => layer)]);
+  return layers.filter(({id, models}) => id !== "sr" && models.includes(model) && wanted.has(id))
+               .map(({id}) => id);
 }
