@@ -13,14 +13,14 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tests.test_packaging import FLOORS
-from tests.tools import environment, lock, suite, wheel
+from tests.tools import diagrams, environment, lock, suite, wheel
 
 ROOT = wheel.ROOT
 TRACKED = tuple(wheel.tracked_files())
 REQUIRED = {"datacube", "server", "webapp", "sr_engine", "notebooks", "tests"}
 REQUIRED |= {"pyproject.toml", "README.md", "Makefile", ".ci", ".gitignore", "LICENSE"}
 ALLOWED = REQUIRED | {"CHANGELOG.md", "CONTRIBUTING.md", "demo-data.lock"}
-ALLOWED |= {"requirements.lock", "requirements-dev.lock"}
+ALLOWED |= {"requirements.lock", "requirements-dev.lock", "CITATION.cff", "SECURITY.md"}
 MACHINE_PATH = re.compile(rb"(?<![\w.:/~-])/(?:work|root|home|tmp|opt|Users)/\w")
 
 
@@ -76,6 +76,21 @@ def test_no_tracked_file_names_a_path_of_one_machine() -> None:
         if MACHINE_PATH.search(line) or own in line
     }
     assert not named
+
+
+def test_diagrams_are_those_that_their_script_draws(tmp_path: Path) -> None:
+    for drawn in diagrams.draw(tmp_path):
+        assert drawn.read_text() == (diagrams.FOLDER / drawn.name).read_text(), "make diagrams"
+
+
+def test_citation_names_this_version_and_licence() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    facts = dict(line.split(": ", 1) for line in lines if re.match(r"[a-z-]+: ", line))
+    assert facts["cff-version"] == "1.2.0"
+    assert facts["version"] == project["version"]
+    assert facts["license"] == project["license"]
+    assert facts["title"].strip('"').startswith(project["name"])
 
 
 @pytest.mark.parametrize("line", ["open('/%s/x')", "see /%s/a.md", "path=/%s/b"])
