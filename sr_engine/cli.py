@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
     experiments = typer.Typer(help="Experiments on simulated ground, where the error is known.")
     experiments.command("psf-sweep")(psf_sweep)
     experiments.command("limits")(limits)
+    experiments.command("usecases")(usecases)
     l1b_cli.register_experiments(experiments)
     app.add_typer(experiments, name="experiment")
 
@@ -139,6 +140,15 @@ def limits(
     from sr_engine.fusion.trial import TrialPlan  # noqa: PLC0415
 
     run(folder, TrialPlan(shape=(size, size), seed=seed), typer.echo)
+
+
+def usecases(
+    page: Annotated[Path, typer.Argument(help="Markdown page to write.")],
+) -> None:
+    """Fields, water, roofs, roads and felled woods, in every enlargement: scores by size."""
+    from sr_engine.usecases.report import write_report  # noqa: PLC0415
+
+    write_report(page, typer.echo)
 
 
 def _fuse_to_file(
