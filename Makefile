@@ -13,7 +13,7 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format bench picture lock clean
+.PHONY: help setup setup-dev demo test gate format bench picture diagrams docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ bench: setup-dev  ## run every benchmark, with the peers they are measured besid
 
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture
+
+diagrams:  ## draw the README's two diagrams anew
+	@PYTHONPATH= $(PYTHON) -m tests.tools.diagrams
+
+docs: setup-dev  ## build the documentation into build/docs, every warning an error
+	@PYTHONPATH= .venv/bin/python -m tests.tools.docs
 
 lock:  ## resolve pyproject.toml anew into the lock files (needs Python 3.11)
 	@$(PYTHON) tests/tools/lock.py
