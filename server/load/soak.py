@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from datacube import Cube
+from server.errors import log
 from server.jobs.records import ENDED
 from server.load.asks import CUBE, job_inputs, tile_paths
 from server.load.process import ServerProcess
@@ -44,7 +45,11 @@ class Soak:
 
         The first fifth fills the caches, which are bounded; workers' memory counts, too.
         """
-        async with httpx.AsyncClient(base_url=self.server.url, timeout=120) as client:
+        # The server hangs up on idle connections: the client does so before, or asks into a void.
+        limits = httpx.Limits(keepalive_expiry=2)
+        async with httpx.AsyncClient(
+            base_url=self.server.url, timeout=120, limits=limits
+        ) as client:
             clients = [self._tiles(client) for _ in range(TILE_CLIENTS)]
             clients += [self._jobs(client) for _ in range(JOB_CLIENTS)]
             clients += [self._documents(client), self._pages(client), self._sample()]
@@ -54,6 +59,8 @@ class Soak:
                 task.cancel()
             ended = await asyncio.gather(*running, return_exceptions=True)
         self.faults += [repr(one) for one in ended if not isinstance(one, asyncio.CancelledError)]
+        for fault in self.faults:
+            log.warning("soak: %s", fault)
         fifth = max(len(self._memory) // 5, 1)
         grown = statistics.median(self._memory[-fifth:]) / statistics.median(
             self._memory[fifth : 2 * fifth] or self._memory
