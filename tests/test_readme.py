@@ -1,0 +1,138 @@
+"""Every block of code in the README and the documentation is run, in order, page by page.
+
+Commands that would serve, measure or ask the internet are parsed only; `PARSED` says why, or a
+comment `<!-- parsed only: reason -->` before a block does.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import server.main
+from tests.readme_folder import fill
+from tests.tools import docs
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", *(
+    str(path.relative_to(ROOT)) for path in sorted((ROOT / "notebooks/docs/pages").glob("*.md"))
+))  # fmt: skip
+BLOCK = re.compile(
+    r"^(?:<!-- parsed only: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+PARSED = {
+    "srcube demo": "serves until it is stopped",
+    "srcube serve": "serves until it is stopped",
+    "srcube bench": "measures for minutes",
+    "srcube experiment": "takes minutes",
+    "srcube search": "asks a catalog on the internet",
+    "srcube ingest earth-search": "asks a catalog on the internet",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a page; `reason` says why it is parsed only."""
+
+    language: str
+    code: str
+    reason: str | None
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands of a shell block, continued lines joined, comments cut off."""
+        lines = self.code.replace("\\\n", " ").splitlines()
+        return [line for line in (line.partition(" #")[0].strip() for line in lines) if line]
+
+
+def blocks_of(text: str) -> list[Block]:
+    return [Block(m["language"], m["code"], m["reason"]) for m in BLOCK.finditer(text)]
+
+
+@pytest.fixture(scope="module")
+def prepared(demo_catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that the pages name."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(demo_catalog, folder / "catalog")
+    fill(folder)
+    return folder
+
+
+@pytest.fixture
+def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder, in which the test stands."""
+    folder = tmp_path / "here"
+    shutil.copytree(prepared, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SRCUBE_DATA", "catalog")
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("here")
+def test_code_of_the_page_runs(page: str) -> None:
+    if page == "README.md":  # it evaluates a result that it does not say how to make
+        srcube("export bolzano june.tif --datetime 2024-06-21")
+        srcube("super-resolve june.tif sr.tif --model wiener-x2")
+    names: dict[str, object] = {}
+    for block in blocks_of((ROOT / page).read_text("utf-8")):
+        if block.language == "python":
+            exec(compile(block.code, page, "exec"), names)  # noqa: S102 - our own page
+        elif block.language == "toml":
+            assert tomllib.loads(block.code)
+        else:
+            assert block.language in {"sh", ""}, block.language
+            for command in block.commands:
+                run(command, parsed_only=block.reason is not None)
+
+
+def test_blocks_are_found_with_language_code_and_reason() -> None:
+    text = (
+        "a\n```sh\nsrcube x \\\n  --y  # why\n```\n<!-- parsed only: far -->\n```python\nz\n```\n"
+    )
+    assert blocks_of(text) == [
+        Block("sh", "srcube x \\\n  --y  # why\n", None), Block("python", "z\n", "far")
+    ]  # fmt: skip
+    assert blocks_of(text)[0].commands == ["srcube x    --y"]
+    fences = sum((ROOT / page).read_text("utf-8").count("\n```") for page in PAGES)
+    found = sum(len(blocks_of((ROOT / page).read_text("utf-8"))) for page in PAGES)
+    assert fences == 2 * found
+
+
+def test_a_wrong_option_is_noticed_where_a_command_is_parsed_only() -> None:
+    with pytest.raises(Exception, match="--prot"):
+        run("srcube serve --prot 8080", parsed_only=True)
+
+
+def test_documentation_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = docs.build(tmp_path / "site")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not docs.fetched_from_elsewhere(tmp_path / "site")
+    pages = {path.name for path in (tmp_path / "site").rglob("*.html")}
+    assert {"index.html", "own_model.html", "cubes.html", "trust.html"} <= pages
+    cubes = (tmp_path / "site/api/cubes.html").read_text("utf-8")
+    assert "Digital numbers (band, y, x) of a window" in cubes  # Cube.window_dn's docstring
+
+
+def run(command: str, *, parsed_only: bool) -> None:
+    """Carry out a command of ours, or only parse it; raises what it raises."""
+    name, _, rest = command.partition(" ")
+    if name == "make":
+        arguments = ["make", "-n", *shlex.split(rest)]
+        subprocess.run(arguments, check=True, cwd=ROOT, capture_output=True, env=os.environ)
+        return
+    assert name == "srcube", f"need a command of ours, got {command!r}"
+    parsed_only |= any(command.startswith(one) for one in PARSED)
+    srcube(rest + (" --help" if parsed_only else ""))
+
+
+def srcube(arguments: str) -> None:
+    """Run a command in this process."""
+    assert not server.main.app(shlex.split(arguments), standalone_mode=False)
