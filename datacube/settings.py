@@ -118,16 +118,26 @@ class Settings(BaseSettings):
     )
     limit_requests: int = Field(default=512, ge=1, description="most requests at once")
     limit_websockets: int = Field(default=64, ge=1, description="most open pages at once")
-    registry: Path | None = Field(
-        default=None,
-        description="TOML file of overlays and STAC catalogs that visitors may choose by name",
-    )
     limit_client_pages: int = Field(
         default=32, ge=1, description="most open pages of one client at once"
     )
     limit_explanations: int = Field(
         default=8, ge=1, description="most explanations asked for and not yet given"
     )
+    registry: Path | None = Field(
+        default=None,
+        description="TOML file of overlays and STAC catalogs that visitors may choose by name",
+    )
+    allow_ingest: bool = Field(
+        default=False,
+        description="let the page and the API search catalogs and ingest: whoever has a key with "
+        "the scope ingest, and anybody where only this machine can reach the server",
+    )
+    limit_task_s: float = Field(
+        default=7200, gt=0, description="most seconds for one ingest, or one evaluation"
+    )
+    limit_ingest_km2: float = Field(default=500, gt=0, description="largest area of one ingest")
+    limit_ingest_scenes: int = Field(default=48, ge=1, description="most scenes of one ingest")
     limit_body_kb: int = Field(default=1024, ge=1, description="largest request body")
     limit_renders: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1), ge=1, description="drawings at once"

@@ -24,6 +24,7 @@ from server.admission import RenderLimits, RenderQueue
 from server.gdal import pin_gdal
 from server.health import watch_services
 from server.jobs.service import JobService
+from server.jobs.task_runner import TaskService
 from server.keys import KeyRing
 from server.metrics import Metrics
 from server.middleware.stack import Layers, put_around
@@ -34,6 +35,7 @@ from server.overlays import router as overlay_routes
 from server.parameters import refuse_unknown_parameters
 from server.problems import install_handlers
 from server.services import Services
+from server.task_processes import router as task_routes
 from server.tiles import CubeTilerFactory
 
 MEGABYTE = 1_000_000
@@ -50,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     services = Services(settings, catalog, JobService(settings), renders, metrics)
     watch_services(services)
     pin_gdal()
-    drawn_over = load_overlays(settings.registry)
+    drawn_over, tasks = load_overlays(settings.registry), TaskService(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
         limiter = to_thread.current_default_thread_limiter()
         limiter.total_tokens = max(2 * settings.limit_renders, LEAST_THREADS)
         services.jobs.start()
+        tasks.start()
         yield
+        tasks.stop()
         services.jobs.stop()
         renders.close()
         drawn_over.close()
@@ -68,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
     )  # fmt: skip
     app.state.services = services
-    app.state.overlays = drawn_over
+    app.state.overlays, app.state.tasks = drawn_over, tasks
     app.state.explainer = explain.Explainer(settings.limit_explanations)
     install_handlers(app)
     put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH))
@@ -82,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     ours.include_router(downloads.router, tags=["downloads"])
     ours.include_router(trust_view.router, tags=["trust"])
     ours.include_router(explain.router, tags=["processes"])  # its path is one of the next, too
+    ours.include_router(task_routes)  # its paths too
     ours.include_router(processes.router, tags=["processes"])
     ours.include_router(health.router)
     app.include_router(ours)

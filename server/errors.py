@@ -19,6 +19,12 @@ class TooMany(SrcubeError):
     code = "TooManyJobs"
 
 
+class NotAllowed(SrcubeError):
+    """The operator of this server has not allowed it to anybody."""
+
+    code = "NotAllowed"
+
+
 class UpstreamSilent(SrcubeError):
     """A server elsewhere, registered by the operator, did not give what was asked of it."""
 

@@ -8,24 +8,22 @@ import re
 from pathlib import Path
 from urllib.parse import urlencode
 
+import cv2
 import morecantile
 import numpy as np
 import rasterio
-from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
-from rasterio.transform import from_bounds
-from rasterio.warp import Resampling, reproject, transform_bounds
 from rasterio.windows import Window
-from rasterio.windows import from_bounds as window_of
 
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.stac.errors import Absent
 from datacube.stac.fetch import Fetcher, Limits
 from server.errors import UpstreamSilent
 from server.ogc.matrix_sets import matrix_set
+from server.reader import control_grid, transformer_of
 from server.registry import Overlay
 
 MATRIX = "WebMercatorQuad"
@@ -134,34 +132,44 @@ def _window(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]] | None:
     """Values (band, y, x) and opacity (y, x) of a frame in Web Mercator; None beside the file.
 
-    A window of the file is read, from its overviews where the frame is coarser, and warped in
-    memory: rio-tiler's way goes through GDAL's VRT driver, which a server must not have.
+    A window of the file is read, from its overviews where the frame is coarser, and drawn by one
+    remap as a cube's pixels are. rio-tiler would go through GDAL's VRT driver, which a server must
+    not have, and warping arrays with rasterio is not safe in several threads.
     """
-    edges = transform_bounds("EPSG:3857", file.crs, *frame, densify_pts=9)
-    whole = window_of(*edges, transform=file.transform)
-    rim = max(whole.width, whole.height) / TILE_PX + 2  # for the kernel, on either side
-    left, top = max(0, int(whole.col_off - rim)), max(0, int(whole.row_off - rim))
-    right = min(file.width, int(whole.col_off + whole.width + rim) + 1)
-    bottom = min(file.height, int(whole.row_off + whole.height + rim) + 1)
-    if left >= right or top >= bottom:
+    offsets, weights = control_grid(TILE_PX)
+    left, bottom, right, top = frame
+    xs, ys = np.meshgrid(left + (right - left) * offsets, top - (top - bottom) * offsets)
+    places = transformer_of("EPSG:3857", file.crs.to_wkt()).transform(xs, ys)
+    cols, rows = (weights @ np.asarray(axis) @ weights.T for axis in ~file.transform @ places)
+    if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
         return None
-    window = Window(left, top, right - left, bottom - top)
-    coarser = max(1.0, max(whole.width, whole.height) / TILE_PX)
-    shape = (max(1, round((bottom - top) / coarser)), max(1, round((right - left) / coarser)))
+    coarser = max(1.0, np.abs(np.diff(cols, axis=1)).max(), np.abs(np.diff(rows, axis=0)).max())
+    (row, height), (col, width) = (
+        _span(axis, size, 2 * coarser) for axis, size in ((rows, file.height), (cols, file.width))
+    )
+    if height <= 0 or width <= 0:
+        return None
+    window = Window(col, row, width, height)
+    shape = (max(1, round(height / coarser)), max(1, round(width / coarser)))
     values = file.read(bands, window=window, out_shape=(len(bands), *shape)).astype(np.float32)
     valid = file.dataset_mask(window=window, out_shape=shape)
-    place = file.window_transform(window) @ Affine.scale(
-        (right - left) / shape[1], (bottom - top) / shape[0]
+    # The centre of a pixel is at a half in the file, at a whole number in OpenCV.
+    x = ((cols - col) * (shape[1] / width) - 0.5).astype(np.float32)
+    y = ((rows - row) * (shape[0] / height) - 0.5).astype(np.float32)
+    beyond = (cols < 0) | (cols >= file.width) | (rows < 0) | (rows >= file.height)
+    data = np.stack(
+        [cv2.remap(one, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for one in values]
     )
-    target = {
-        "src_transform": place, "src_crs": file.crs, "dst_crs": "EPSG:3857",
-        "dst_transform": from_bounds(*frame, TILE_PX, TILE_PX),
-    }  # fmt: skip
-    data = np.zeros((len(bands), TILE_PX, TILE_PX), np.float32)
-    mask = np.zeros((TILE_PX, TILE_PX), np.uint8)
-    reproject(values, data, resampling=Resampling.bilinear, **target)
-    reproject(valid, mask, resampling=Resampling.nearest, **target)
-    return data, mask
+    mask = cv2.remap(valid, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    mask[beyond] = 0
+    return data, np.asarray(mask, np.uint8)
+
+
+def _span(places: NDArray[np.float64], size: int, rim: float) -> tuple[int, int]:
+    """First pixel and number of pixels of a file's axis that a frame needs."""
+    first = max(0, int(np.floor(places.min() - rim)))
+    last = min(size, int(np.ceil(places.max() + rim)) + 1)
+    return first, last - first
 
 
 def decoded(data: bytes, media: str, name: str) -> RGBA:

@@ -20,13 +20,14 @@ from datacube.errors import (
     Unavailable,
 )
 from server.admission import ClientGone, DeadlineExceeded, Overloaded
-from server.errors import TooLarge, TooMany, UpstreamSilent, log
+from server.errors import NotAllowed, TooLarge, TooMany, UpstreamSilent, log
 
 __all__ = ["STATUS", "TooLarge", "TooMany", "install_handlers", "log", "problem"]
 
 STATUS: dict[type[SrcubeError], int] = {
     InvalidInput: 422,
     NotFound: 404,
+    NotAllowed: 403,
     Conflict: 409,
     TooLarge: 413,
     TooMany: 429,

@@ -12,7 +12,7 @@ from datacube.errors import Conflict, InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
 from server.clients import client_of
 from server.jobs.order import Order, Wish
-from server.jobs.records import ACTIVE
+from server.jobs.records import ACTIVE, TASK_PROCESSES
 from server.layers import find_layer, layers_of
 from server.services import Services, services_of
 from server.tiles import default_scene_slot
@@ -143,13 +143,16 @@ def job_status(services: Services_, job_id: str) -> Document:
 
 
 @router.get("/jobs/{job_id}/results")
-def job_results(services: Services_, job_id: str) -> Document:
-    """Where the layers that a job computed are found, as TileJSON."""
+def job_results(request: Request, services: Services_, job_id: str) -> Document:
+    """Where the layers that a job computed are found, as TileJSON; of a task, what came of it."""
     job = services.jobs.find(job_id)
     if job.state in ACTIVE:
         raise NotReady("the job has not ended; ask again when its status is successful")
     if job.state != "successful":
         raise Conflict(f"the job has no results, it is {job.state}: {job.message}"[:300])
+    if job.process in TASK_PROCESSES:
+        result: Document = request.app.state.tasks.result(job)
+        return result
     asked = job.asked
     parts = asked.get("parts", {})
     cube = services.catalog.open(asked["collection"])

@@ -196,11 +196,11 @@ def _level(step: float, count: int) -> int:
 
 def _places(frame: Frame, grid: Grid) -> _Places:
     left, bottom, right, top = frame.bounds
-    offsets, weights = _control(frame.size_px)
+    offsets, weights = control_grid(frame.size_px)
     x = left + (right - left) * offsets
     y = top - (top - bottom) * offsets
     xs, ys = np.meshgrid(x, y)
-    grid_x, grid_y = _transformer(frame.crs, grid.crs).transform(xs, ys)
+    grid_x, grid_y = transformer_of(frame.crs, grid.crs).transform(xs, ys)
     rows, cols = grid.pixel_coordinates(x=np.asarray(grid_x), y=np.asarray(grid_y))
     rows, cols = (np.clip(np.nan_to_num(axis, nan=1e9, posinf=1e9, neginf=-1e9), -1e9, 1e9)
                   for axis in (rows, cols))  # fmt: skip
@@ -211,7 +211,7 @@ def _places(frame: Frame, grid: Grid) -> _Places:
 
 
 @lru_cache(maxsize=8)
-def _control(size_px: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def control_grid(size_px: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places of control points as fractions of the frame, and weights (pixel, point)."""
     centres = np.arange(size_px) + 0.5
     points = np.linspace(centres[0], centres[-1], CONTROL_POINTS)
@@ -219,7 +219,7 @@ def _control(size_px: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return points / size_px, weights
 
 
-def _transformer(source: str, target: str) -> Transformer:
+def transformer_of(source: str, target: str) -> Transformer:
     """A transformer of this thread's own: PROJ contexts are not shared between threads."""
     held: dict[tuple[str, str], Transformer] = _local.__dict__.setdefault("transformers", {})
     if (source, target) not in held:

@@ -39,7 +39,7 @@ class BlockQueue:
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
-        self._boot = _boot_id()
+        self._boot = boot_id()
         self.owner = f"{os.getpid()}:{uuid.uuid4().hex}"
 
     def take(self) -> tuple[Lease, frozenset[str]] | None:
@@ -87,7 +87,7 @@ class BlockQueue:
         def change(db: sqlite3.Connection) -> None:
             rows = db.execute("SELECT DISTINCT owner FROM blocks WHERE state = 'leased'").fetchall()
             for (owner,) in rows:
-                if owner != self.owner and not _is_alive(owner):
+                if owner != self.owner and not is_alive(owner):
                     db.execute("UPDATE blocks SET until = 0 WHERE owner = ?", (owner,))
 
         self._database.write(change)
@@ -225,14 +225,14 @@ def _fail(db: sqlite3.Connection, block_id: int, why: str) -> frozenset[str]:
     return ids_of(db, jobs)
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
     """Another text after each start of the machine, which sets the monotonic clock back."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return "unknown"
 
 
-def _is_alive(owner: str) -> bool:
+def is_alive(owner: str) -> bool:
     """Whether an owner's process may still be there; its leases end by themselves if it hangs."""
     pid = int(owner.partition(":")[0])
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datacube.errors import NotFound
 from server.errors import TooMany
 from server.jobs.database import Database
-from server.jobs.records import Document, Job, NewJob
+from server.jobs.records import TASK_PROCESSES, Document, Job, NewJob
 
 KEPT_JOBS = 256  # ended jobs whose story can still be asked for
 WANTED = (
@@ -53,9 +53,9 @@ class Ledger:
             ).fetchone()
             if row:
                 return Job.from_row(row)
-            _refuse_too_many(db, new.client, limits)
-            _forget_oldest(db)
-            number = _insert(db, new)
+            refuse_too_many(db, new.client, limits)
+            forget_oldest(db)
+            number = insert(db, new)
             tell_status(db, number)
             for position, task in enumerate(new.missing):
                 _want(db, number, position, (task.key, task.text(), task.kind))
@@ -112,7 +112,8 @@ class Ledger:
             job = Job.from_row(row)
             if job.state not in {"accepted", "running"}:
                 return job
-            become(db, row["number"], "dismissed", f"{why} after {job.done} new blocks")
+            done = "" if job.process in TASK_PROCESSES else f" after {job.done} new blocks"
+            become(db, row["number"], "dismissed", why + done)
             drop_unwanted(db)
             return job_of(db, row["number"])
 
@@ -158,7 +159,8 @@ def ids_of(db: sqlite3.Connection, numbers: Collection[int]) -> frozenset[str]:
     return frozenset(job_of(db, number).id for number in numbers)
 
 
-def _refuse_too_many(db: sqlite3.Connection, client: str, limits: Limits) -> None:
+def refuse_too_many(db: sqlite3.Connection, client: str, limits: Limits) -> None:
+    """Raise TooMany where everybody's jobs, or this client's, are at their limit."""
     total, own = db.execute(
         "SELECT count(*), coalesce(sum(client = ?), 0) FROM jobs"
         " WHERE state IN ('accepted', 'running')",
@@ -173,7 +175,8 @@ def _refuse_too_many(db: sqlite3.Connection, client: str, limits: Limits) -> Non
         )
 
 
-def _insert(db: sqlite3.Connection, new: NewJob) -> int:
+def insert(db: sqlite3.Connection, new: NewJob) -> int:
+    """Add a row to the table of jobs; its number."""
     now = time.time()
     cursor = db.execute(
         "INSERT INTO jobs (id, key, client, process, asked, state, total, cached, estimated_s,"
@@ -199,7 +202,8 @@ def _want(db: sqlite3.Connection, number: int, position: int, block: tuple[str, 
     )
 
 
-def _forget_oldest(db: sqlite3.Connection) -> None:
+def forget_oldest(db: sqlite3.Connection) -> None:
+    """Drop ended jobs beyond those that are kept, and blocks that nobody asks for any more."""
     db.execute(
         "DELETE FROM jobs WHERE state NOT IN ('accepted', 'running') AND number NOT IN"
         " (SELECT number FROM jobs WHERE state NOT IN ('accepted', 'running')"

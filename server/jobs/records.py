@@ -10,6 +10,8 @@ from typing import Any, Self
 
 ACTIVE = ("accepted", "running")
 IMAGE = "sr"  # the part of a block that every other one stands beside
+TASK_PROCESSES = frozenset({"ingest", "evaluate"})  # whose jobs are one task, see `task_jobs`
+TASK_STEPS = 100  # `total` of such a job: its progress is counted in percent
 ENDED = frozenset({"successful", "failed", "dismissed"})
 Document = dict[str, Any]
 
@@ -122,10 +124,18 @@ class Job:
             "status": self.state,
             "message": self.message,
             "progress": 100 if whole else round(99 * done / max(self.total, 1)),
-            "blocks": {"total": self.total, "cached": self.cached, "done": done},
-            "estimated_seconds": round(self.estimated_s, 2),
+            **self._counts(),
             **times,
             "links": self._links(),
+        }
+
+    def _counts(self) -> Document:
+        if self.process in TASK_PROCESSES:
+            return {}
+        done = self.cached + self.done
+        return {
+            "blocks": {"total": self.total, "cached": self.cached, "done": done},
+            "estimated_seconds": round(self.estimated_s, 2),
         }
 
     def _links(self) -> list[dict[str, str]]:

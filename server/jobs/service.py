@@ -1,7 +1,7 @@
 """What the routes speak to: orders taken, watched, cancelled, and told how they go.
 
 A job that somebody has watched is dropped when nobody has watched it for a while
-(`SRCUBE_UNWATCHED_S`); one that nobody ever watched runs to its end.
+(`SRCUBE_UNWATCHED_S`); one that nobody ever watched runs to its end, and so does an ingest.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from server.jobs.blocks import BlockQueue
 from server.jobs.database import Database
 from server.jobs.ledger import Event, Ledger, Limits
 from server.jobs.order import Order, Wish, make_order
-from server.jobs.records import ENDED, Job, NewJob, kind_of
+from server.jobs.records import ENDED, TASK_PROCESSES, Job, NewJob, kind_of
 from server.jobs.supervisor import Supervisor
 from server.jobs.tasks import Executor
 from server.jobs.watchers import Watchers
@@ -175,7 +175,8 @@ class JobService:
     def _drop_abandoned(self) -> None:
         for job_id in self._watchers.abandoned(self._settings.unwatched_s):
             with suppress(NotFound):
-                if self._ledger.find(job_id).state not in ENDED:
+                job = self._ledger.find(job_id)
+                if job.state not in ENDED and job.process not in TASK_PROCESSES:
                     self._ledger.dismiss(job_id, "dropped, since nobody watches it any more,")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from server.keys import Caller, KeyRing
 from server.middleware.asgi import ASGIApp, Receive, Scope, Send, header, refuse
 
+INGESTING = ("/processes/ingest/", "/processes/search/")  # what asks servers elsewhere
 BURST_S = 10  # how many seconds' worth one may ask for at once
 MOST_CLIENTS = 10_000  # whose last requests are remembered
 
@@ -84,7 +85,7 @@ class Access:
             headers = {"retry-after": str(math.ceil(wait_s))}
             await refuse(scope, receive, send, (429, "TooManyRequests", detail), headers)
             return
-        scope.setdefault("state", {})["caller"] = caller.name
+        scope.setdefault("state", {}).update(caller=caller.name, scopes=caller.scopes)
         await self._app(scope, receive, send)
 
     def _anonymous(self, scope: Scope) -> Caller:
@@ -97,7 +98,7 @@ def scope_needed(scope: Scope) -> str:
     """What a request has to be allowed to do."""
     if scope["type"] == "websocket" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
         return "view"
-    return "ingest" if scope["path"].startswith("/processes/ingest/") else "compute"
+    return "ingest" if scope["path"].startswith(INGESTING) else "compute"
 
 
 def _key_of(scope: Scope) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -13,6 +14,7 @@ from server.metrics import Metrics
 from server.middleware.access import Access
 from server.middleware.body import BodyLimit
 from server.middleware.context import RequestContext
+from server.middleware.forward import Forward
 from server.middleware.headers import SecurityHeaders
 from server.middleware.hosts import KnownHosts
 from server.middleware.load import LoadLimit
@@ -31,11 +33,14 @@ class Layers:
     metrics: Metrics
     keys: KeyRing
     page: str
+    home: Path | None = None  # the socket of the process with page and jobs, where it is another
 
 
 def put_around(app: FastAPI, layers: Layers) -> None:
     """Add every layer; the one added last is the outermost."""
     settings = layers.settings
+    if layers.home is not None:
+        app.add_middleware(Forward, home=layers.home, page=layers.page)
     app.add_middleware(
         Access, keys=layers.keys, anybody=anybody(settings), exempt=HEALTH | {layers.page + "/ws"}
     )
@@ -85,11 +90,17 @@ def host_names(settings: Settings) -> frozenset[str]:
 
 
 def anybody(settings: Settings) -> Caller:
-    """What one may do without a key: on this machine look and compute, beyond it only look."""
+    """What one may do without a key: on this machine look and compute, beyond it only look.
+
+    To ingest is allowed on this machine alone, where the operator has said so.
+    """
     local = is_local(settings.host)
     allowed = settings.anonymous or ("compute" if local else "view")
     rate = settings.limit_rate if settings.limit_rate is not None else 0 if local else RATE_BEYOND
-    return Caller("anybody", frozenset(ANYBODY[allowed]), rate or None)
+    scopes = set(ANYBODY[allowed])
+    if local and allowed == "compute" and settings.allow_ingest:
+        scopes.add("ingest")
+    return Caller("anybody", frozenset(scopes), rate or None)
 
 
 def _named(host: str) -> Iterable[str]:

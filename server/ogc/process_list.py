@@ -15,6 +15,7 @@ from datacube.errors import NotFound
 from server.explain import ExplainInputs
 from server.ogc.answers import HTML_TOO, Document, Format, answer, base_url, link
 from server.services import Services, services_of
+from server.task_processes import EvaluateInputs, IngestInputs, Place
 from server.view_inputs import ViewInputs
 
 router = APIRouter(tags=["processes"])
@@ -26,6 +27,19 @@ EXPLANATION = {
 }
 BLOCKS = {
     "title": "How many blocks of the product there are now",
+    "schema": {"type": "object", "contentMediaType": "application/json"},
+}
+
+SCENES = {
+    "title": "Ids, times and cloud cover of scenes",
+    "schema": {"type": "object", "contentMediaType": "application/json"},
+}
+SUMMARY = {
+    "title": "Scenes that were taken in, were there already, or were refused and why",
+    "schema": {"type": "object", "contentMediaType": "application/json"},
+}
+EVALUATION = {
+    "title": "Consistency, flags, information added and, with truth, errors and resolution",
     "schema": {"type": "object", "contentMediaType": "application/json"},
 }
 
@@ -100,6 +114,31 @@ PROCESSES = {
             ExplainInputs,
             {"explanation": EXPLANATION},
             control=("sync-execute",),
+        ),
+        Process(
+            "search",
+            "Search a catalog",
+            "Scenes that a STAC catalog, known by name, has of a box and a time; only where the "
+            "operator allows it.",
+            Place,
+            {"scenes": SCENES},
+            control=("sync-execute",),
+        ),
+        Process(
+            "ingest",
+            "Ingest scenes",
+            "Take scenes of such a catalog into a cube: only the pixels of the box are read. Asked "
+            "again, what is there stays as it is. Only where the operator allows it.",
+            IngestInputs,
+            {"summary": SUMMARY},
+        ),
+        Process(
+            "evaluate",
+            "Evaluate super-resolution",
+            "Audit what is super-resolved of a view: against its input, and against truth where "
+            "the cube has one; bicubic stands beside it.",
+            EvaluateInputs,
+            {"evaluation": EVALUATION},
         ),
     )
 }
