@@ -79,6 +79,17 @@ class Visitor:
             self.choose("Collection", "Simulated")
         self.settle()
 
+    def follow(self, link: str) -> None:
+        """Open a link to a state of the explorer, as one who was sent it."""
+        answer = self.page.goto(link)
+        assert answer is None or answer.ok, f"the page answers {answer.status}"
+        expect(self.caption("right").locator("strong")).to_be_visible(timeout=PATIENCE_MS)
+        self.settle()
+
+    def compare_by(self, mode: str) -> None:
+        """Choose how the two sides are compared, on the map's own control."""
+        self.page.locator(".srcube .segments label").filter(has_text=mode).click()
+
     def settle(self) -> None:
         """Wait until the page is at rest: no request of ours, no job, no tile on its way."""
         self.page.wait_for_timeout(600)  # a control's change goes through the server and back

@@ -74,6 +74,7 @@ class Explorer:
 
     def _wire(self) -> None:
         self.map.param.watch(lambda _: self._catalog_arrived(), "collections")
+        self.map.param.watch(lambda _: self._indices_arrived(), "indices")
         self.map.param.watch(lambda _: self._link_arrived(), "wanted")
         self.map.param.watch(lambda _: self._stretch_arrived(), "stretched")
         self.map.param.watch(lambda _: self._problem_arrived(), "problem")
@@ -103,6 +104,14 @@ class Explorer:
         self._open()
         if self.map.wanted:
             self._link_arrived()
+
+    def _indices_arrived(self) -> None:
+        """Offer them; what is chosen stays. They may come after the catalog or before it."""
+        if not self.known:
+            return
+        collection = self.known[self.collection.value]
+        for look in (self.look, self.left.look, self.right.look):
+            look.offer(collection, tuple(self.indices.values()), look.value)
 
     def _open(self) -> None:
         """Show a collection as it is usually opened, the locks as they are."""

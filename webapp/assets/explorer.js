@@ -24,6 +24,7 @@ const TOOLS = [
   helpTool,
   trustTool,
   exportTool,
+  ingestTool,
 ];
 const SHEETS = [
   "leaflet/leaflet.css",
@@ -32,6 +33,7 @@ const SHEETS = [
   "help.css",
   "trust.css",
   "export.css",
+  "ingest.css",
 ];
 
 export async function mount({model, el, assets}) {
@@ -131,17 +133,26 @@ class Explorer {
   async open() {
     this.model.narrow = matchMedia(NARROW).matches;
     try {
-      const listed = this.api.json(["indices"]);
-      const [{collections, default: opening}, {models}, {indices}] = await Promise.all([
-        this.api.json(["collections"]), this.api.json(["models"]), listed]);
+      const [{collections, default: opening}, {models}] = await Promise.all([
+        this.api.json(["collections"]), this.api.json(["models"])]);
       for (const collection of collections) {
         collection.bbox = collection.extent.spatial.bbox[0];
         this.collections.set(collection.id, collection);
       }
-      Object.assign(this.model, {models, indices, opening: opening ?? ""});
+      const listed = this.listIndices(); // not waited for, unless the address names one
+      if (/\.index=/.test(location.hash)) await listed;
+      Object.assign(this.model, {models, opening: opening ?? ""});
       this.restore();
       this.model.collections = collections;
       if (!collections.length) this.complain({message: this.strings.no_collections});
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  async listIndices() {
+    try {
+      this.model.indices = (await this.api.json(["indices"])).indices;
     } catch (error) {
       this.complain(error);
     }
