@@ -1,6 +1,7 @@
 // The explorer's map: reads what to show from Panel's parameters, tells back what the server
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
+import {analyseTool} from "./analyse.js";
 import {Api} from "./api.js";
 import {Compare} from "./compare.js";
 import {Connection} from "./connection.js";
@@ -11,6 +12,7 @@ import {addFurniture} from "./furniture.js";
 import {helpTool} from "./help.js";
 import {SuperResolver, alongOf} from "./jobs.js";
 import {readLink, writeLink} from "./link.js";
+import {measureTool} from "./measure.js";
 import {Side} from "./side.js";
 import {trustTool} from "./trust.js";
 import {Why} from "./why.js";
@@ -22,6 +24,8 @@ const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over 
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
 const TOOLS = [
   helpTool,
+  analyseTool,
+  measureTool,
   trustTool,
   exportTool,
   ingestTool,
@@ -31,6 +35,7 @@ const SHEETS = [
   "explorer.css",
   "compare.css",
   "help.css",
+  "analyse.css",
   "trust.css",
   "export.css",
   "ingest.css",
