@@ -17,6 +17,7 @@ from server import (
     health,
     processes,
     statistics,
+    stories,
     trust_view,
     zonal,
 )
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     ours.include_router(overlay_routes)
     ours.include_router(downloads.router, tags=["downloads"])
     ours.include_router(trust_view.router, tags=["trust"])
+    ours.include_router(stories.router, tags=["collections"])
     ours.include_router(explain.router, tags=["processes"])  # its path is one of the next, too
     ours.include_router(task_routes)  # its paths too
     ours.include_router(processes.router, tags=["processes"])

@@ -1,6 +1,8 @@
 """All use cases in one go: the page of their tables, and their figures for `srcube bench`."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from datacube.simulation.optics import Psf
@@ -86,7 +88,10 @@ def usecases_figures() -> dict[str, float]:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Run everything, again with optics that the models do not assume, and write the page."""
+    """Run everything, again with optics that the models do not assume, and write the page.
+
+    The tables come beside it as JSON, which is what the server's page is made of.
+    """
     cases = {}
     for name, run in (
         ("fields", fields_tables),
@@ -98,11 +103,19 @@ def write_report(path: Path, report: Report) -> None:
         cases[name] = run()
     report("all of it with other optics ...")
     other = figures_of(run_cases("optics"))
-    parts: list[str | Table] = [OPENING, summary(figures_of(cases), other)]
-    for name, tables in cases.items():
-        parts += [PROSE[name], *tables]
-    write_page(path, TITLE, [*parts, CLOSING])
-    report(str(path))
+    cases = {"summary": (summary(figures_of(cases), other),), **cases}
+    write_page(path, TITLE, parts_of(cases))
+    told = {name: [asdict(table) for table in tables] for name, tables in cases.items()}
+    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    report(f"{path} and {path.with_suffix('.json').name}")
+
+
+def parts_of(cases: Mapping[str, Tables]) -> list[str | Table]:
+    """The page's paragraphs and tables in order."""
+    parts: list[str | Table] = [OPENING, *cases["summary"]]
+    for name, text in PROSE.items():
+        parts += [text, *cases[name]]
+    return [*parts, CLOSING]
 
 
 def summary(found: Mapping[str, float], other: Mapping[str, float]) -> Table:

@@ -14,6 +14,7 @@ import {SuperResolver, alongOf} from "./jobs.js";
 import {readLink, writeLink} from "./link.js";
 import {measureTool} from "./measure.js";
 import {Side} from "./side.js";
+import {storiesTool} from "./stories.js";
 import {trustTool} from "./trust.js";
 import {Why} from "./why.js";
 
@@ -24,6 +25,7 @@ const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over 
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
 const TOOLS = [
   helpTool,
+  storiesTool,
   analyseTool,
   measureTool,
   trustTool,
@@ -35,6 +37,7 @@ const SHEETS = [
   "explorer.css",
   "compare.css",
   "help.css",
+  "stories.css",
   "analyse.css",
   "trust.css",
   "export.css",
