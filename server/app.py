@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import cv2
 from anyio import to_thread
@@ -43,8 +44,12 @@ MEGABYTE = 1_000_000
 LEAST_THREADS = 8  # for documents, beside those that draw
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the ASGI application; nothing is opened or started before its lifespan begins."""
+def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
+    """Make the ASGI application; nothing is opened or started before its lifespan begins.
+
+    One of several tile processes passes on what is for the page and the jobs to `home`, the
+    socket of the process that has them, and runs no jobs itself.
+    """
     catalog = Catalog(open_storage(settings.data), ChunkCache(settings.cache_mb * MEGABYTE))
     renders = RenderQueue(
         RenderLimits(settings.limit_renders, settings.limit_waiting, settings.limit_render_s)
@@ -60,8 +65,9 @@ def create_app(settings: Settings) -> FastAPI:
         cv2.setNumThreads(1)  # tiles are drawn side by side, not each on every core
         limiter = to_thread.current_default_thread_limiter()
         limiter.total_tokens = max(2 * settings.limit_renders, LEAST_THREADS)
-        services.jobs.start()
-        tasks.start()
+        if home is None:
+            services.jobs.start()
+            tasks.start()
         yield
         tasks.stop()
         services.jobs.stop()
@@ -76,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.overlays, app.state.tasks = drawn_over, tasks
     app.state.explainer = explain.Explainer(settings.limit_explanations)
     install_handlers(app)
-    put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH))
+    put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH, home))
     ours = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
     ours.include_router(standard_routes())
     ours.include_router(collections.router, tags=["collections"])

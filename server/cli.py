@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from fastapi import FastAPI
 
 from datacube import Catalog, benchmark, open_storage
 from datacube.benchmark import Figures
@@ -18,13 +17,13 @@ from datacube.demo import build_demo
 from datacube.errors import InvalidInput
 from datacube.settings import Settings
 from server.bench_all import ALL, Asked, markdown, run_all
+from server.fleet import MakeApp, run_fleet
 from server.gdal import pin_gdal, refuse_open_drivers
 from server.keys import add_key
 from server.local import listening
 from server.observability import log_to_stderr
 from server.protocol import uvicorn_limits
 
-MakeApp = Callable[[Settings], FastAPI]
 Benchmark = Callable[[Settings], Figures]
 
 
@@ -36,9 +35,19 @@ def register(app: typer.Typer, make_app: MakeApp) -> None:
         data: DataOption = None,
         host: Annotated[str | None, typer.Option(help="Address. [SRCUBE_HOST]")] = None,
         port: Annotated[int | None, typer.Option(help="Port, 0 for any. [SRCUBE_PORT]")] = None,
+        workers: Annotated[
+            int,
+            typer.Option(
+                min=1,
+                max=64,
+                help="Processes that draw tiles; from 2 on, the page and the jobs "
+                "have one of their own. (SRCUBE_WORKERS counts those that compute blocks.)",
+            ),
+        ] = 1,
     ) -> None:
         """Serve a catalog: the page, the map tiles and the API on one port."""
-        run(make_app, Settings.from_environment(data=data, host=host, port=port), browser=False)
+        settings = Settings.from_environment(data=data, host=host, port=port)
+        run(make_app, settings, browser=False, tiles=workers)
 
     @app.command()
     def key(
@@ -116,8 +125,8 @@ def _say_aside(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
-    """Serve until interrupted; raises Unavailable if the port is taken."""
+def run(make_app: MakeApp, settings: Settings, *, browser: bool, tiles: int = 1) -> None:
+    """Serve until interrupted, from so many tile processes; raises Unavailable."""
     with listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         settings = settings.model_copy(update={"port": port})
@@ -126,6 +135,9 @@ def run(make_app: MakeApp, settings: Settings, *, browser: bool) -> None:
         if browser:
             Timer(1.0, webbrowser.open, [address]).start()
         log_to_stderr(settings.log_level)
+        if tiles > 1:
+            run_fleet(make_app, settings, listener, tiles)
+            return
         pin_gdal()
         refuse_open_drivers()
         config = uvicorn.Config(make_app(settings), **uvicorn_limits())

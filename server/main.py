@@ -4,6 +4,7 @@ What is heavy to import (torch, Panel) is imported by the command that needs it.
 """
 
 import sys
+from pathlib import Path
 
 import typer
 from fastapi import FastAPI
@@ -27,11 +28,17 @@ app = typer.Typer(
 )
 
 
-def make_app(settings: Settings) -> FastAPI:
-    """The server's application with the page mounted on it."""
+def make_app(settings: Settings, home: Path | None = None) -> FastAPI:
+    """The server's application with the page mounted on it.
+
+    Where another process has the page, `home` is its socket, and nothing is mounted here.
+    """
     from fastapi.routing import APIRoute  # noqa: PLC0415
 
     from server.app import create_app  # noqa: PLC0415
+
+    if home is not None:
+        return create_app(settings, home)
     from server.ogc.landing import EXPLORER_PATH  # noqa: PLC0415
     from webapp.page import mount_explorer  # noqa: PLC0415
 
