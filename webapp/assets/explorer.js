@@ -30,7 +30,6 @@ const TOOLS = [
   measureTool,
   trustTool,
   exportTool,
-  ingestTool,
 ];
 const SHEETS = [
   "leaflet/leaflet.css",
@@ -41,7 +40,6 @@ const SHEETS = [
   "analyse.css",
   "trust.css",
   "export.css",
-  "ingest.css",
 ];
 
 export async function mount({model, el, assets}) {
