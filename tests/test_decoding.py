@@ -25,7 +25,7 @@ from datacube.sources.child import Limits
 from datacube.sources.decoding import Asked, Decoder, Decoders
 from datacube.sources.pixels import SceneReader
 from datacube.sources.plan import Given
-from datacube.sources.raster import PART_BYTES, RasterFile, opened_file, parts_of
+from datacube.sources.raster import PART_BYTES, RasterFile, open_raster, opened_file, parts_of
 from datacube.sources.recognise import plan_source
 from datacube.sources.refusals import AssetTooLarge, AssetUnreadable
 from tests.rasters import BANDS, SHAPE, grid, numbers, write_tif
@@ -110,6 +110,18 @@ def test_pixels_are_those_that_gdal_reads(tmp_path: Path, decoder: Decoder) -> N
             for index in (1, 2):
                 found = file.read(window, index=index)
                 np.testing.assert_array_equal(found, values[index - 1][window.slices])
+
+
+def test_a_relative_path_is_found_after_a_change_of_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        monkeypatch.chdir(tmp_path / str(seed))
+        write_tif(Path("image.tif"), numbers(seed), grid())
+        with open_raster("image.tif") as file:
+            found = file.read(Window(0, 0, *SHAPE), index=1)
+        np.testing.assert_array_equal(found, numbers(seed)[0])
 
 
 @given(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -161,7 +162,9 @@ def open_raster(path: str) -> Iterator[RasterFile]:
     Raises AssetUnreadable for anything else, AssetTooLarge beyond the bounds. A JPEG 2000 file
     may be a TIFF by its name, so that both drivers are tried.
     """
-    asked = Asked(file_name(path), {"path": path, "size": None, "drivers": DRIVERS})
+    # The decoding process stands in the folder that was ours when it began.
+    place = path if path.startswith("/") else str(Path.cwd() / path)
+    asked = Asked(file_name(path), {"path": place, "size": None, "drivers": DRIVERS})
     with opened_file(asked) as file:
         yield file
 
