@@ -11,10 +11,20 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from webapp.notebook import NotebookExtraMissing, swipe_map, tile_under
+from webapp.notebook import Api, NotebookExtraMissing, RequestRefused, swipe_map, tile_under
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+USE_CASES = sorted((FOLDER / "usecases").glob("[0-9][0-9]_*.ipynb"))
+EVERY = [*NOTEBOOKS, *USE_CASES]
+# What the other use cases run is tested on smaller ground, too: see test_usecases.py.
+EXECUTED = [
+    *NOTEBOOKS,
+    *(
+        pytest.param(path, marks=() if path.stem == "03_settlements" else pytest.mark.long)
+        for path in USE_CASES
+    ),
+]
 MOST_LINES = 5  # of a function in a notebook: more belongs into the packages
 EXECUTE = (
     "import sys, nbformat, nbclient\n"
@@ -36,7 +46,7 @@ def code(path: Path) -> str:
     return "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
 def test_notebook_runs_from_first_cell_to_last_and_draws(path: Path, tmp_path: Path) -> None:
     threads = {"OMP_NUM_THREADS": "1", "SRCUBE_WORKERS": "1", "SRCUBE_WORKER_NICENESS": "0"}
     done = subprocess.run(
@@ -49,11 +59,11 @@ def test_notebook_runs_from_first_cell_to_last_and_draws(path: Path, tmp_path: P
 
 
 def test_notebooks_are_numbered_without_a_gap() -> None:
-    numbers = [int(path.name[:2]) for path in NOTEBOOKS]
-    assert numbers == list(range(1, len(numbers) + 1))
+    for folder in (NOTEBOOKS, USE_CASES):
+        assert [int(path.name[:2]) for path in folder] == list(range(1, len(folder) + 1))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_notebook_is_valid_and_holds_no_output(path: Path) -> None:
     book = read(path)
     nbformat.validate(book)
@@ -63,7 +73,7 @@ def test_notebook_is_valid_and_holds_no_output(path: Path) -> None:
     assert book.cells[0].source.startswith(f"# {path.name[:2]} ")
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_notebook_uses_public_names_and_short_functions(path: Path) -> None:
     for node in ast.walk(ast.parse(code(path))):
         assert not _private(node), ast.unparse(node)
@@ -81,6 +91,16 @@ def test_without_leafmap_the_error_names_the_extra(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "leafmap", None)
     with pytest.raises(NotebookExtraMissing, match=r'pip install "srcube\[notebooks\]"'):
         swipe_map("left", "right", [0, 0, 1, 1])
+
+
+def test_what_the_server_refuses_is_told_in_its_own_words(live_server: str) -> None:
+    api = Api(live_server)
+    (bbox,) = api.collections()[0]["extent"]["spatial"]["bbox"]
+    with pytest.raises(RequestRefused, match="404: no model 'crystal-ball'"):
+        next(api.run("super-resolve", {"collection": "simulated", "model": "crystal-ball",
+                                       "bbox": bbox}))  # fmt: skip
+    with pytest.raises(RequestRefused, match="404: .*no cube 'nowhere'"):
+        api.get("/collections/nowhere")
 
 
 def test_the_tile_under_a_place_is_the_one_that_morecantile_finds() -> None:
