@@ -79,6 +79,23 @@ def test_the_picture_is_what_was_on_the_screen_with_a_foot(visitor: Visitor) -> 
     assert np.abs(foot - foot[0, 0]).max() > 100  # there are words in it
 
 
+@pytest.mark.parametrize("mode", ["Lens", "Difference"])
+def test_the_picture_follows_the_mode_of_comparing(visitor: Visitor, mode: str) -> None:
+    visitor.page.get_by_role("radio", name=mode).check()
+    visitor.settle()
+    box = visitor.page.locator(".srcube .map").bounding_box()
+    assert box is not None
+    left, top = round(box["x"]), round(box["y"])
+    (path,) = saved(visitor, "Save PNG")
+    image = np.asarray(Image.open(path).convert("RGB"), dtype=np.int16)
+    part = slice(90, 400), slice(60, image.shape[1] - 60)
+    seen = visitor.screen()[top:, left : left + image.shape[1]]
+    assert difference(image[part], seen[part]) < 2
+    visitor.page.get_by_role("radio", name="Swipe").check()
+    visitor.settle()
+    assert difference(image[part], visitor.screen()[top:, left : left + image.shape[1]][part]) > 3
+
+
 def test_the_swipe_as_a_film_goes_over_and_back(visitor: Visitor) -> None:
     (path,) = saved(visitor, "The swipe")
     with Image.open(path) as film:

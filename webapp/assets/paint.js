@@ -88,7 +88,9 @@ function inOrder(node) {
 
 function drawBox(context, {x, y, width, height}, style) {
   if (!width || !height) return;
-  const radius = Math.min(Number.parseFloat(style.borderTopLeftRadius) || 0, width / 2, height / 2);
+  const round = Number.parseFloat(style.borderTopLeftRadius) || 0;
+  const asked = style.borderTopLeftRadius.includes("%") ? (round * width) / 100 : round;
+  const radius = Math.min(asked, width / 2, height / 2);
   context.beginPath();
   context.roundRect(x, y, width, height, radius);
   context.fillStyle = style.backgroundColor;
