@@ -10,9 +10,11 @@ import {Busy, element, debounced, fill} from "./dom.js";
 import {exportTool} from "./export.js";
 import {addFurniture} from "./furniture.js";
 import {helpTool} from "./help.js";
+import {ingestTool} from "./ingest.js";
 import {SuperResolver, alongOf} from "./jobs.js";
 import {readLink, writeLink} from "./link.js";
 import {measureTool} from "./measure.js";
+import {overlaysTool} from "./overlays.js";
 import {Side} from "./side.js";
 import {storiesTool} from "./stories.js";
 import {trustTool} from "./trust.js";
@@ -30,6 +32,8 @@ const TOOLS = [
   measureTool,
   trustTool,
   exportTool,
+  overlaysTool,
+  ingestTool,
 ];
 const SHEETS = [
   "leaflet/leaflet.css",
@@ -40,6 +44,8 @@ const SHEETS = [
   "analyse.css",
   "trust.css",
   "export.css",
+  "overlays.css",
+  "ingest.css",
 ];
 
 export async function mount({model, el, assets}) {

@@ -1,0 +1,171 @@
+"""A person draws the operator's overlays and a file of their own over the map."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from playwright.sync_api import Locator, ViewportSize, expect
+from rasterio.transform import from_bounds
+
+from datacube import Catalog, open_storage
+from datacube.settings import Settings
+from tests.browser import Pixels, Visitor, chromium
+from tests.conftest import serving
+from tests.test_overlays import TileServer, entry
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
+
+SCREEN = ViewportSize(width=1200, height=800)
+MAGENTA = (230, 0, 200)
+
+
+@pytest.fixture(scope="module")
+def bounds(demo_catalog: Path) -> tuple[float, float, float, float]:
+    return Catalog(open_storage(demo_catalog)).open("simulated").grid.lonlat_bounds()
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[TileServer]:
+    with TileServer(status=500).serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def visitor(
+    demo_catalog: Path, bounds: tuple[float, ...], elsewhere: TileServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Visitor]:  # fmt: skip
+    folder = tmp_path_factory.mktemp("registry")
+    west, south, east, north = bounds
+    place = from_bounds(west - 0.1, south - 0.1, east + 0.1, north + 0.1, 60, 40)
+    with rasterio.open(
+        folder / "flat.tif", "w", driver="GTiff", height=40, width=60, count=3, dtype="uint8",
+        crs="EPSG:4326", transform=place,
+    ) as file:  # fmt: skip
+        file.write(np.stack([np.full((40, 60), level, np.uint8) for level in MAGENTA]))
+    registry = folder / "registry.toml"
+    registry.write_text(
+        entry("flat", "cog", "flat.tif", 'attribution = "Nobody"', "maxzoom = 22")
+        + entry("broken", "xyz", elsewhere.url + "/{z}/{x}/{y}")
+    )
+    settings = Settings(data=str(demo_catalog), port=0, limit_blocks=16, registry=registry)
+    with serving(settings) as url, chromium() as browser:
+        one = Visitor(browser.new_context(viewport=SCREEN).new_page(), url)
+        one.open()
+        yield one
+        # a tile that another server does not give is answered with 503, which Chromium tells
+        assert [text for text in one.complaints if "503" not in text] == []
+
+
+@pytest.fixture(name="tool")
+def fixture_tool(visitor: Visitor) -> Locator:
+    button = visitor.page.get_by_role("button", name="Overlays", exact=True)
+    if button.get_attribute("aria-pressed") != "true":
+        button.click()
+    visitor.settle()
+    return visitor.page.locator(".srcube .dock")
+
+
+def share_magenta(strip: Pixels) -> float:
+    apart = np.abs(strip - np.array(MAGENTA)).max(axis=2)
+    return float((apart < 14).mean())
+
+
+def test_an_overlay_covers_the_map_or_one_side_of_the_comparison(
+    visitor: Visitor, tool: Locator
+) -> None:
+    assert max(map(share_magenta, visitor.strips())) < 0.05
+    tool.get_by_label("Overlay flat", exact=True).check()
+    opacity = tool.get_by_label("Opacity of Overlay flat")
+    opacity.press("End")
+    visitor.settle()
+    assert min(map(share_magenta, visitor.strips())) > 0.95
+    credit = visitor.page.locator(".srcube .overlay-credit")
+    expect(credit).to_have_text("Overlay flat (over the map) · Nobody")
+
+    tool.get_by_label("Where Overlay flat lies").select_option("left")
+    visitor.settle()
+    left, right = map(share_magenta, visitor.strips())
+    assert left > 0.95
+    assert right < 0.05
+    expect(credit).to_contain_text("left side")
+
+    opacity.press("Home")
+    visitor.settle()
+    assert share_magenta(visitor.strips()[0]) < 0.05
+    tool.get_by_label("Overlay flat", exact=True).uncheck()
+    expect(credit).to_be_hidden()
+
+
+def test_an_overlay_that_does_not_answer_says_so_in_its_own_row(tool: Locator) -> None:
+    switch = tool.get_by_label("Overlay broken", exact=True)
+    switch.check()
+    expect(tool.locator(".refused:visible")).to_contain_text("does not answer just now")
+    switch.uncheck()
+    expect(tool.locator(".refused:visible")).to_have_count(0)
+
+
+def field(bounds: tuple[float, ...], **properties: object) -> dict[str, object]:
+    """A square in the middle of the cube."""
+    west, south, east, north = bounds
+    x, y, half = (west + east) / 2, (south + north) / 2, (north - south) / 8
+    ring = [[x - half, y - half], [x + half, y - half], [x + half, y + half], [x - half, y + half],
+            [x - half, y - half]]  # fmt: skip
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    return {"type": "Feature", "properties": properties, "geometry": geometry}
+
+
+def upload(tool: Locator, name: str, content: object) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    tool.get_by_label("Open a GeoJSON file").set_input_files(
+        {"name": name, "mimeType": "application/geo+json", "buffer": text.encode()}
+    )
+
+
+def test_a_file_is_drawn_its_attributes_are_text_and_it_can_be_removed(
+    visitor: Visitor, tool: Locator, bounds: tuple[float, ...]
+) -> None:
+    one = field(bounds, crop="<img src=x onerror=alert(1)>", area_ha=12.5)
+    point = {"type": "Point", "coordinates": [bounds[0], bounds[1]]}
+    two = {"type": "Feature", "properties": None, "geometry": point}
+    upload(tool, "fields.geojson", {"type": "FeatureCollection", "features": [one, two]})
+    shapes = visitor.page.locator(".srcube .visitor-pane path")
+    expect(shapes).to_have_count(2)
+    row = tool.get_by_role("region", name="fields.geojson")
+    expect(row).to_contain_text("2 features")
+    tool.get_by_label("Move the map to fields.geojson").click()
+    visitor.page.get_by_role("button", name="Close Overlays").click()
+    visitor.settle()  # the map takes the room of the dock
+    box = shapes.first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 3  # beside the handle
+    visitor.page.mouse.click(x, y)
+    expect(row).to_contain_text("<img src=x onerror=alert(1)>")  # the dock opens, and shows text
+    expect(row).to_contain_text("12.5")
+    expect(row).to_contain_text("1 of 2")
+    row.get_by_label("Next feature").press("Enter")
+    expect(row).to_contain_text("This feature has no attributes")
+    tool.get_by_label("Remove fields.geojson").click()
+    expect(shapes).to_have_count(0)
+    expect(row).to_have_count(0)
+
+
+def test_a_file_that_cannot_be_drawn_is_refused_in_a_sentence(
+    visitor: Visitor, tool: Locator, bounds: tuple[float, ...]
+) -> None:
+    far = {"type": "Point", "coordinates": [5_500_000, 600_000]}
+    many = {"type": "FeatureCollection", "features": [field(bounds)] * 5001}
+    for content, said in (
+        ("{not json", "no JSON"),
+        ({"type": "Topology"}, "no GeoJSON features"),
+        ({"type": "Point", "coordinates": "here"}, "no GeoJSON features"),
+        (far, "longitude and latitude"),
+        (many, "at most 5000 features"),
+        (" " * (10 * 1024 * 1024 + 1), "too large"),
+    ):
+        upload(tool, "wrong.json", content)
+        expect(tool.get_by_role("alert").filter(visible=True)).to_contain_text(said)
+    expect(visitor.page.locator(".srcube .visitor-pane path")).to_have_count(0)
