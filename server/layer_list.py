@@ -129,7 +129,7 @@ LAYERS = {
             "explanation",
             SALIENCY.name,
             units="diffusion index, 0: one pixel, 100: all seen alike",
-            high=15.0,
+            high=10.0,
             colormap="viridis",
         ),
         Layer(

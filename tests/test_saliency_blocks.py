@@ -140,6 +140,22 @@ def test_planes_that_came_later_are_added_to_blocks_that_lack_them(tmp_path: Pat
     assert order_of(cube, "quality").cached == 1
 
 
+def test_where_there_is_no_detail_or_no_data_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    dn = np.full((len(BANDS), *SHAPE), 3000, np.uint16)
+    dn[:, :, 138:] = 0
+    pixels = ScenePixels(dn, np.full(SHAPE, 4, np.uint8))
+    cube, model = new_cube(tmp_path, SHAPE).append(scene(1), pixels), find_model(MODEL)
+    product = Product.ensure(cube, product_spec(cube, model, (SALIENCY,)))
+    for block in ((0, 0), (1, 1)):
+        compute_saliency(product, model, 0, block)
+    constant, edge = (product.read_block(0, b, variable="saliency") for b in ((0, 0), (1, 1)))
+    assert constant is not None
+    assert edge is not None
+    assert not constant.any()
+    assert (edge[:, : 2 * 10] > 0).all()  # the edge of the data is a step, which has causes
+    assert not edge[:, 2 * 10 :].any()
+
+
 def test_a_model_without_gradients_has_no_saliency(tmp_path: Path) -> None:
     cube, model = cube_of(tmp_path), find_model("fusion-x2")
     product = Product.ensure(cube, product_spec(cube, model, (SALIENCY,)))

@@ -65,7 +65,7 @@ def diffusion_layer(
     probe_px: int = PROBE_PX,
     nodes: int = 1,
 ) -> Reflectance:
-    """Diffusion index 0..100 of every cell, (rows, columns) of cells; NaN without data.
+    """Diffusion index 0..100 of every cell, (rows, columns) of cells; NaN without data or detail.
 
     Cells of `cell_px` measured pixels begin at the upper left; the last may be narrower. Each is
     told by a window of `probe_px` in its middle. With one node a single gradient stands for the
@@ -82,7 +82,8 @@ def diffusion_layer(
     for probes in _combs(view, cell_px, probe_px):
         values = _contributions(module, view, probes, nodes)
         for probe, value in zip(probes, values, strict=True):
-            layer[probe.row // cell_px, probe.col // cell_px] = diffusion_index(value)
+            if value.any():  # constant ground has no detail, and nothing made it
+                layer[probe.row // cell_px, probe.col // cell_px] = diffusion_index(value)
     return layer
 
 
