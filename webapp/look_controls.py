@@ -79,8 +79,9 @@ class LookControls:
         self._visible = True
         self._quiet = False
         self._listener: Callable[[], None] = lambda: None
-        for control in (self.bands, self.index, self.colormap):
+        for control in (self.bands, self.index):
             control.param.watch(lambda _: self._chosen(), "value")
+        self.colormap.param.watch(lambda _: self._coloured(), "value")
         self.reset.on_click(lambda _: self._chosen())
 
     def widgets(self) -> list[Viewable]:
@@ -148,6 +149,10 @@ class LookControls:
         self._rescale = ""
         self._draw()
         self._listener()
+
+    def _coloured(self) -> None:
+        if not self._quiet:
+            self._listener()  # the range stays, which is that of the values
 
     def _draw(self) -> None:
         indexed = self.bands.value == INDEX

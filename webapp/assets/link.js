@@ -11,7 +11,7 @@ const LONGEST = 4000;
 export function writeLink({shown, compare, place}) {
   const words = new URLSearchParams({collection: shown.collection});
   for (const [key, value] of Object.entries(place ?? {})) {
-    words.set(key, String(+value.toFixed(key === "zoom" ? 2 : 6)));
+    words.set(key, String(+value.toFixed(key === "zoom" ? 2 : 7)));
   }
   for (const [key, value] of Object.entries(compare)) {
     if (value !== FIRST[key]) words.set(key, typeof value === "number" ? String(+value.toFixed(4)) : value);
