@@ -78,8 +78,7 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
         title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS,
         docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
     )  # fmt: skip
-    app.state.services = services
-    app.state.overlays, app.state.tasks = drawn_over, tasks
+    app.state.services, app.state.overlays, app.state.tasks = services, drawn_over, tasks
     app.state.explainer = explain.Explainer(settings.limit_explanations)
     install_handlers(app)
     put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH, home))

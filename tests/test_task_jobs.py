@@ -146,7 +146,7 @@ def test_ingest_is_off_unless_allowed_and_then_takes_its_scope(
     keys = tmp_path / "keys.json"
     with_scope = add_key(keys, "robot", frozenset({"view", "ingest"}))
     without = add_key(keys, "reader", frozenset({"view", "compute"}))
-    shared = {"data": str(tmp_path / "cubes"), "port": 0, "keys_file": keys}
+    shared: Document = {"data": str(tmp_path / "cubes"), "port": 0, "keys_file": keys}
     address = "/processes/ingest/execution"
     body = {"inputs": place(cube="field")}
     with serving(Settings(**shared)) as url:
