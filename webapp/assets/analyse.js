@@ -23,6 +23,9 @@ class Analyse {
       most: MOST_VERTICES, free: () => !explorer.why.active,
       onChange: (places) => this.drawn(places), onDone: () => this.read()});
     explorer.model.on("indices", () => { if (this.sketch.kind) this.offer(); }); // listed later
+    explorer.model.on("job", () => { // blocks that were read may have been computed only now
+      if (explorer.model.job.status === "successful" && this.sketch.done) this.read();
+    });
     this.body = element("div", {className: "analyse"});
     this.controls = element("div");
     this.hint = element("p", {className: "small", role: "status"});
