@@ -147,6 +147,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="what is logged to stderr, as JSON lines"
     )
+    telemetry: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        description="OpenTelemetry collector that traces are sent to, such as "
+        "http://127.0.0.1:4318 (needs the extra telemetry)",
+    )
     bench_data: Path | None = Field(default=None, description="folder of benchmark data sets")
     bench_minutes: float = Field(
         default=10, gt=0, description="how long the mixed load of `srcube bench load` lasts"

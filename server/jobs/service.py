@@ -24,6 +24,7 @@ from server.jobs.supervisor import Supervisor
 from server.jobs.tasks import Executor
 from server.jobs.watchers import Watchers
 from server.jobs.workers import LocalExecutor, WorkerLimits
+from server.telemetry import BlockTraces, tracer_of
 from sr_engine.planes import SALIENCY
 
 FIRST_ESTIMATE_S = 0.5  # of one block, until one has been timed
@@ -39,6 +40,7 @@ class JobService:
         self._executor = executor
         self._limits = Limits(settings.limit_jobs, settings.limit_client_jobs)
         self._watchers = Watchers()
+        self._traces = BlockTraces(tracer_of(settings))
         self._database: Database | None = None
 
     def start(self) -> None:
@@ -57,6 +59,7 @@ class JobService:
         self._supervisor = Supervisor(
             self._blocks, executor, self._watchers.ring, self._drop_abandoned
         )
+        self._supervisor.computed_block = self._traces.computed
         self._supervisor.start()
 
     def stop(self) -> None:
@@ -117,6 +120,7 @@ class JobService:
             estimated_s=self.estimate_s(order),
         )
         job = ledger.add(new, self._limits)
+        self._traces.asked(job.id)
         self._supervisor.look()
         return job
 

@@ -31,6 +31,8 @@ class Supervisor:
         self._tell = tell
         self._each_turn = each_turn
         self.computed = 0
+        # Told of each block that was computed: its key, its seconds, and ids of jobs that heard.
+        self.computed_block: Callable[[str, float, frozenset[str]], None] | None = None
         self._in_hand: dict[int, Lease] = {}
         self._unwritten: list[Report] = []
         self._renewed = time.monotonic()
@@ -98,9 +100,16 @@ class Supervisor:
     def _write_reports(self) -> None:
         while self._unwritten:
             report = self._unwritten[0]
-            self._tell(self._write(report))
+            heard = self._write(report)
+            self._trace(report, heard)
+            self._tell(heard)
             self._unwritten.pop(0)
             self._in_hand.pop(report.block_id, None)
+
+    def _trace(self, report: Report, heard: frozenset[str]) -> None:
+        outcome, lease = report.outcome, self._in_hand.get(report.block_id)
+        if self.computed_block and lease and isinstance(outcome, Outcome) and outcome.seconds:
+            self.computed_block(lease.task.key, outcome.seconds, heard)
 
     def _write(self, report: Report) -> frozenset[str]:
         block_id, outcome = report.block_id, report.outcome

@@ -12,6 +12,7 @@ from server.load.kills import lost_jobs
 from server.load.neighbours import p95_ratio
 from server.load.process import serving_process
 from server.load.soak import Soak
+from server.load.workers import workers_figures
 
 SIDE_PX, DATES = 1024, 4
 KILLS = 20
@@ -29,6 +30,8 @@ def load_figures(settings: Settings) -> Figures:
             figures["tile_p95_ratio_during_sr"] = p95_ratio(server, cube)
         with serving_process(root, cache_mb=64) as server:
             figures |= asyncio.run(Soak(server, cube, settings.bench_minutes * 60).figures())
+    with tempfile.TemporaryDirectory() as folder:
+        figures |= workers_figures(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         figures["kill_lost_jobs"] = lost_jobs(Path(folder), KILLS)
     return figures

@@ -71,7 +71,7 @@ class Forward:
         try:
             response = await client.send(request, stream=True)
         except httpx.TransportError:
-            log.warning("the process of page and jobs does not answer")
+            log.info("the process of page and jobs does not answer")
             await refuse(scope, receive, send, AWAY)
             return
 

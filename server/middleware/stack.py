@@ -19,6 +19,7 @@ from server.middleware.headers import SecurityHeaders
 from server.middleware.hosts import KnownHosts
 from server.middleware.load import LoadLimit
 from server.middleware.pages import PageLimit
+from server.telemetry import Traces, tracer_of
 
 HEALTH = frozenset({"/livez", "/readyz"})
 ANYBODY = {"nothing": (), "view": ("view",), "compute": ("view", "compute")}
@@ -69,6 +70,8 @@ def put_around(app: FastAPI, layers: Layers) -> None:
     app.add_middleware(
         SecurityHeaders, page=layers.page, embed_origins=tuple(settings.embed_origins)
     )
+    if tracer := tracer_of(settings):
+        app.add_middleware(Traces, tracer=tracer)
     app.add_middleware(RequestContext, metrics=layers.metrics)
 
 
