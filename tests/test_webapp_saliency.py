@@ -41,9 +41,10 @@ def test_a_ticked_box_is_told_what_it_costs_and_then_computed(
     expect(page.get_by_text("Products to compute along")).to_be_visible()
     assert computed(demo_catalog, "default-x4") == 0
     page.get_by_label("Saliency (about five times the time)").check()
-    expect(page.get_by_text("Of that, saliency:")).to_be_visible()
+    expect(page.get_by_text("Saliency is missing in")).to_be_visible()
     visitor.settle()
     assert computed(demo_catalog, "default-x4") == 0  # ticking alone computes nothing
+    expect(visitor.caption("right").get_by_text("Grey")).to_be_hidden()  # the image is there
     page.get_by_role("button", name="Super-resolve this view").click()
     visitor.settle()
     expect(page.get_by_text("blocks in view are ready")).to_be_visible()

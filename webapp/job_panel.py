@@ -13,6 +13,7 @@ from webapp.style import PLAIN
 from webapp.swipe_map import SwipeMap
 
 ACTIVE = ("accepted", "running")
+NOTHING = {"total": 0, "cached": 0}
 
 
 class JobPanel:
@@ -74,14 +75,14 @@ def plan_text(plan: Mapping[str, Any], words: Mapping[str, str]) -> str:
     if plan["over"]:
         return words["plan_over"].format(total=plan["total"], limit=plan["limit_blocks"])
     if plan["cached"] >= plan["total"]:
-        return words["plan_ready"].format(total=plan["total"])
+        return words["plan_ready"].format(total=_images(plan, "total"))
     whole = words["plan"].format(
-        total=plan["total"],
-        cached=plan["cached"],
+        total=_images(plan, "total"),
+        cached=_images(plan, "cached"),
         seconds=_seconds(plan),
         limit=plan["limit_blocks"],
     )
-    part = plan.get("saliency", {"total": 0, "cached": 0})
+    part = plan.get("saliency", NOTHING)
     lacking = part["total"] - part["cached"]
     if not lacking:
         return whole
@@ -93,6 +94,11 @@ def job_text(job: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return words.get(f"job_{job.get('status')}", "").format(
         done=job.get("done", 0), total=job.get("total", 0), message=job.get("message", "")
     )
+
+
+def _images(plan: Mapping[str, Any], key: str) -> int:
+    """Blocks of the image alone: what is computed beside it counts on top in a plan."""
+    return int(plan[key] - plan.get("saliency", NOTHING)[key])
 
 
 def _seconds(plan: Mapping[str, Any]) -> str:

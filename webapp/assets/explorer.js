@@ -11,7 +11,7 @@ import {exportTool} from "./export.js";
 import {addFurniture} from "./furniture.js";
 import {helpTool} from "./help.js";
 import {ingestTool} from "./ingest.js";
-import {SuperResolver, alongOf} from "./jobs.js";
+import {SuperResolver, alongOf, lacks} from "./jobs.js";
 import {readLink, writeLink} from "./link.js";
 import {measureTool} from "./measure.js";
 import {overlaysTool} from "./overlays.js";
@@ -382,8 +382,7 @@ class Explorer {
   }
 
   planned(plan) {
-    const pending = plan && !(plan.total > 0 && plan.cached >= plan.total);
-    for (const side of Object.values(this.sides)) side.setPending(pending);
+    for (const side of Object.values(this.sides)) side.setPending(plan && lacks(plan, side.layer?.id));
     this.model.plan = plan ?? {};
   }
 

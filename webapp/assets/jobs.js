@@ -154,6 +154,13 @@ function add(sum, plan) {
   for (const key of ["total", "cached", "estimated_seconds"]) sum[key] += plan[key] ?? 0;
 }
 
+// Whether a plan has blocks to compute that a layer is drawn from.
+export function lacks({total, cached, saliency}, layer) {
+  const part = layer === "saliency" ? saliency
+    : {total: total - saliency.total, cached: cached - saliency.cached};
+  return !(part.total > 0 && part.cached >= part.total);
+}
+
 // What a model is to bring along at a date: layers of it that a side shows and those that were
 // ticked, where it makes them. `shown` has both sides as {layer, model, date}.
 export function alongOf({layers}, shown, {model, date}, ticked) {
