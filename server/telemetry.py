@@ -55,7 +55,8 @@ def make_exporter(collector: str) -> "SpanExporter":
         OTLPSpanExporter,
     )
 
-    return OTLPSpanExporter(endpoint=collector.rstrip("/") + "/v1/traces")
+    exporter: SpanExporter = OTLPSpanExporter(endpoint=collector.rstrip("/") + "/v1/traces")
+    return exporter
 
 
 class Traces:

@@ -58,7 +58,7 @@ def measured(field: Field, layer: str = "lr") -> httpx.Response:
         pytest.param("error", marks=pytest.mark.long),
     ],
 )
-def test_a_store_that_is_lost_is_a_503_and_tiles_come_when_it_is_back(
+def test_a_lost_store_is_a_503_and_tiles_come_when_it_is_back(
     store: int, fault: str, tmp_path: Path
 ) -> None:
     with FaultyProxy(store) as proxy, environment(proxy.port):
@@ -94,7 +94,7 @@ def full_for(pid: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
-def test_while_a_full_disk_fails_a_job_tiles_go_on_and_space_lets_it_succeed(
+def test_tiles_go_on_while_a_full_disk_fails_a_job_that_space_lets_succeed(
     tmp_path: Path,
 ) -> None:
     settings = Settings(data=str(tmp_path), port=0, workers=1)

@@ -84,8 +84,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
          ("test_models_cli::test_hostile_weights_are_rejected_and_nothing_is_kept",
           "test_models_cli::test_a_changed_file_is_rejected_or_its_numbers_are_finite")),
     50: ("the store lost and back",
-         ("test_faults_served::"
-          "test_a_store_that_is_lost_is_a_503_and_tiles_come_when_it_is_back",)),
+         ("test_faults_served::test_a_lost_store_is_a_503_and_tiles_come_when_it_is_back",)),
     52: ("edges of what can be super-resolved",
          ("test_models::test_no_data_stays_no_data_and_reaches_no_further_than_the_kernel",
           "test_models::test_blocks_of_a_cube_join_without_a_seam",
@@ -95,8 +94,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     36: ("disk full",
          ("test_jobs_faults::test_a_full_disk_fails_the_job_by_name_and_space_lets_it_succeed",
           "test_jobs_ledger::test_on_a_full_disk_the_reserve_lets_an_end_be_written_down",
-          "test_faults_served::"
-          "test_while_a_full_disk_fails_a_job_tiles_go_on_and_space_lets_it_succeed",
+          "test_faults_served::test_tiles_go_on_while_a_full_disk_fails_a_job_that_space_lets_succeed",
           "test_crash_moments::test_a_full_disk_leaves_the_cube_as_it_was")),
     35: ("clocks that jump",
          ("test_jobs_ledger::test_a_lease_ends_by_the_monotonic_clock_and_not_before",
