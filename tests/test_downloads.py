@@ -1,8 +1,8 @@
 """Files of a view: their pixels are the cube's, two of them overlay, too much is refused."""
 
-import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,13 @@ def bbox(cube: Cube, window: Window) -> str:
     return ",".join(f"{edge:.7f}" for edge in grid.lonlat_bounds())
 
 
-def fetched(url: str, layer: str, **query: Any) -> rasterio.DatasetReader:
+@contextmanager
+def fetched(url: str, layer: str, **query: Any) -> Iterator[rasterio.DatasetReader]:
     answer = httpx.get(f"{url}/{layer}/export.tif", params={"datetime": STAMP, **query})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("image/tiff")
-    return MemoryFile(io.BytesIO(answer.content)).open()
+    with MemoryFile(answer.content) as memory, memory.open() as file:
+        yield file
 
 
 STAMP = "2024-01-02T10:30:00Z"
