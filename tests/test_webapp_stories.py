@@ -72,6 +72,7 @@ def test_two_dates_are_compared_and_the_figures_are_one_click_away(visitor: Visi
     expect(shown.locator("#change h2")).to_be_in_viewport()
     expect(shown.locator("#change")).to_contain_text("Felled woods: agreement, by size")
     expect(shown.locator("#change")).to_contain_text("bicubic-x4")
+    expect(shown.locator("table").first).to_have_css("border-collapse", "collapse")
     shown.close()
 
 

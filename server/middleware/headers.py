@@ -13,7 +13,7 @@ PAGE_POLICY = (
     b"connect-src 'self' blob:; manifest-src 'self'; worker-src 'self' blob:; "
     b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-GUIDELINES = "/guidelines"  # a page that holds its own style and charts
+STYLED = {"/guidelines", "/usecases"}  # pages that hold their own style and charts
 COMMON: Mapping[bytes, bytes] = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -44,7 +44,7 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        on_page = path in {self._page, GUIDELINES} or path.startswith(self._page + "/")
+        on_page = path in {self._page, *STYLED} or path.startswith(self._page + "/")
         policy = PAGE_POLICY if on_page else API_POLICY
         headers = {**COMMON, b"content-security-policy": policy}
         if self._framed and path == self._page and _asks_to_embed(scope):
