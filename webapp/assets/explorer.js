@@ -93,7 +93,7 @@ class Explorer {
     this.linkSoon = soon(() => this.writeAddress(), 200);
     this.compare = new Compare(this.map, {
       sides: this.sides, strings: this.strings, foot: this.furniture.foot, calm: calm(),
-      onMove: () => this.dragSoon(), onRest: () => this.compared()});
+      onMove: () => { this.dragSoon(); this.linkSoon(); }, onRest: () => this.compared()});
     this.resolver = new SuperResolver(this.api, {
       onPlan: (plan) => this.planned(plan),
       onJob: (job) => this.tellJob(job),
