@@ -38,7 +38,7 @@ def arrival(browser: Browser, url: str, *, calm: bool = False) -> Visitor:
     return Visitor(context.new_page(), url)
 
 
-def test_a_link_shows_another_visitor_the_same_and_a_reload_too(
+def test_a_link_shows_another_visitor_the_same_and_says_what_is_gone(
     browser: Browser, live_server: str
 ) -> None:
     one, other = arrival(browser, live_server), arrival(browser, live_server, calm=True)
@@ -60,12 +60,6 @@ def test_a_link_shows_another_visitor_the_same_and_a_reload_too(
     expect(other.caption("left")).to_contain_text("Truth")
     expect(other.caption("right")).to_contain_text("Wiener deconvolution x4")
     assert other.page.url == link
-    one.page.mouse.move(10, 630)  # off the map, which would follow the mouse
-    one.page.reload()
-    expect(one.caption("left")).to_contain_text("Truth", timeout=PATIENCE_MS)
-    one.settle()
-    assert difference(picture(one), seen) < 0.5
-
     # Who asked for less motion sees nothing blink, and can switch by hand.
     other.compare_by("Blink")
     expect(other.page.get_by_role("button", name="Start blinking")).to_be_visible()
