@@ -33,8 +33,9 @@ def fixture_browser() -> Iterator[Browser]:
 
 
 def arrival(browser: Browser, url: str, *, calm: bool = False) -> Visitor:
-    motion = "reduce" if calm else "no-preference"
-    context = browser.new_context(viewport=SCREEN, reduced_motion=motion)
+    context = browser.new_context(
+        viewport=SCREEN, reduced_motion="reduce" if calm else "no-preference"
+    )
     return Visitor(context.new_page(), url)
 
 

@@ -87,8 +87,8 @@ def misplaced_px(seen: Float, truth: Float, places: tuple[Float, Float]) -> Floa
         inner = np.zeros(ideal.shape, bool)
         inner[30:-30, 30:-30] = True
         columns = [-down[inner], -right[inner], ideal[inner], np.ones(inner.sum())]
-        found = np.linalg.lstsq(np.stack(columns, axis=1), seen[inner], rcond=None)[0]
-        shift += found[:2] / found[2]
+        y, x, gain = np.linalg.lstsq(np.stack(columns, axis=1), seen[inner], rcond=None)[0][:3]
+        shift += np.array([y, x]) / gain
     return shift
 
 
