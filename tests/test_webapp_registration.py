@@ -87,7 +87,8 @@ def misplaced_px(seen: Float, truth: Float, places: tuple[Float, Float]) -> Floa
         inner = np.zeros(ideal.shape, bool)
         inner[30:-30, 30:-30] = True
         columns = [-down[inner], -right[inner], ideal[inner], np.ones(inner.sum())]
-        y, x, gain = np.linalg.lstsq(np.stack(columns, axis=1), seen[inner], rcond=None)[0][:3]
+        solution = np.linalg.lstsq(np.stack(columns, axis=1), seen[inner], rcond=None)[0]
+        y, x, gain, _ = np.asarray(solution).tolist()
         shift += np.array([y, x]) / gain
     return shift
 
