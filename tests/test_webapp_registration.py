@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import ViewportSize
 from pyproj import Transformer
-from scipy import ndimage
+from scipy import linalg, ndimage
 
 from datacube import Catalog, Product, Window, open_storage
 from datacube.demo import SEED
@@ -83,12 +83,11 @@ def misplaced_px(seen: Float, truth: Float, places: tuple[Float, Float]) -> Floa
         rows, cols = places
         drawn = ndimage.map_coordinates(truth, [rows - 0.5, cols - 0.5], order=1)
         ideal = alike(ndimage.shift(drawn, shift, order=3, mode="nearest"))
-        down, right = np.gradient(ideal)
+        slopes = np.stack(np.gradient(ideal))
         inner = np.zeros(ideal.shape, bool)
         inner[30:-30, 30:-30] = True
-        columns = [-down[inner], -right[inner], ideal[inner], np.ones(inner.sum())]
-        solution = np.linalg.lstsq(np.stack(columns, axis=1), seen[inner], rcond=None)[0]
-        y, x, gain, _ = np.asarray(solution).tolist()
+        columns = [*-slopes[:, inner], ideal[inner], np.ones(inner.sum())]
+        y, x, gain, _ = linalg.lstsq(np.stack(columns, axis=1), seen[inner])[0]
         shift += np.array([y, x]) / gain
     return shift
 
