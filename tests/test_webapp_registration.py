@@ -83,7 +83,7 @@ def misplaced_px(seen: Float, truth: Float, places: tuple[Float, Float]) -> Floa
         rows, cols = places
         drawn = ndimage.map_coordinates(truth, [rows - 0.5, cols - 0.5], order=1)
         ideal = alike(ndimage.shift(drawn, shift, order=3, mode="nearest"))
-        slopes = np.stack(np.gradient(ideal))
+        slopes = np.asarray(np.gradient(ideal))
         inner = np.zeros(ideal.shape, bool)
         inner[30:-30, 30:-30] = True
         columns = [*-slopes[:, inner], ideal[inner], np.ones(inner.sum())]
