@@ -24,6 +24,8 @@ def test_the_tour_comes_once_and_again_when_asked_for(browser: Browser, live_ser
     visitor.open()
     card = visitor.page.get_by_role("region", name="Take the tour")
     expect(card).to_contain_text("Step 1 of 3")
+    expect(visitor.caption("left")).to_contain_text("Super-resolved")
+    expect(visitor.caption("right")).to_contain_text("Truth")
     expect(visitor.page.locator(".srcube .grip")).to_have_class("grip pointed")
     visitor.page.keyboard.press("Enter")  # the button that leads on has the focus
     visitor.page.keyboard.press("Enter")
@@ -34,6 +36,7 @@ def test_the_tour_comes_once_and_again_when_asked_for(browser: Browser, live_ser
 
     visitor.open()
     expect(card).to_be_hidden()
+    expect(visitor.caption("left")).to_contain_text("Sentinel-2")
     visitor.page.get_by_role("button", name="Help").click()
     visitor.page.get_by_role("button", name="Take the tour").click()
     expect(card).to_contain_text("Step 1 of 3")

@@ -55,10 +55,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One date of a collection; `cloud_cover` in percent, None where it is not known."""
+    """One date of a collection; `cloud_cover` in percent, None where it is not known; ids of its layers."""
 
     datetime: str
     cloud_cover: float | None
+    layers: tuple[str, ...] = ()
 
     @property
     def date(self) -> str:
@@ -68,7 +69,8 @@ class Scene:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read one entry of a collection's `scenes`."""
-        return cls(document["datetime"], document.get("cloud_cover"))
+        shown = tuple(document.get("layers", ()))
+        return cls(document["datetime"], document.get("cloud_cover"), shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,17 @@ class Collection:
         """The layer of that id, None where the collection has none."""
         return next((layer for layer in self.layers if layer.id == layer_id), None)
 
-    def opening_layers(self) -> tuple[Layer, Layer]:
-        """What the page opens on: the measurement on the left, super-resolved on the right."""
+    def opening_layers(self, *, newcomer: bool = False) -> tuple[Layer, Layer]:
+        """What the page opens on: the measurement on the left, super-resolved on the right.
+
+        A newcomer sees super-resolved against the truth, where the opening date has one.
+        """
         first = next((layer for layer in self.layers if layer.kind == "measured"), self.layers[0])
         second = next((layer for layer in self.layers if layer.kind == "inferred"), first)
+        truth = next((layer for layer in self.layers if layer.kind == "truth"), None)
+        opening = next((one for one in self.scenes if one.datetime == self.default_datetime), None)
+        if newcomer and truth and opening and truth.id in opening.layers:
+            return second, truth
         return first, second
 
     def presets(self) -> tuple[BandPreset, ...]:

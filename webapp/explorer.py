@@ -101,7 +101,8 @@ class Explorer:
         self._opening = True
         self.collection.param.update(options=titles, value=first)
         self._opening = False
-        self._open()
+        collection = self.known[first]
+        self._take(collection, self._usual(collection, newcomer=self.map.newcomer))
         if self.map.wanted:
             self._link_arrived()
 
@@ -120,12 +121,14 @@ class Explorer:
         collection = self.known[self.collection.value]
         self._take(collection, self._usual(collection))
 
-    def _usual(self, collection: Collection) -> tuple[SideState, SideState]:
+    def _usual(
+        self, collection: Collection, *, newcomer: bool = False
+    ) -> tuple[SideState, SideState]:
         look = Look.of(next(iter(collection.presets()), None))
         date = collection.default_datetime
         left, right = (
             SideState(layer.id, next(iter(layer.models), ""), date, look)
-            for layer in collection.opening_layers()
+            for layer in collection.opening_layers(newcomer=newcomer)
         )
         return left, right
 

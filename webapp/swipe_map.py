@@ -17,7 +17,7 @@ class SwipeMap(JSComponent):
     """Two layers of one collection, compared.
 
     The browser writes `collections`, `opening`, `models`, `indices`, `wanted`, `stretched`, `plan`,
-    `job`, `problem`, `narrow` and `view`; Python writes the others.
+    `job`, `problem`, `newcomer`, `narrow` and `view`; Python writes the others.
     """
 
     _esm: ClassVar[Path] = ASSETS / "loader.js"
@@ -43,6 +43,7 @@ class SwipeMap(JSComponent):
     job = param.Dict(default={})
     problem = param.Dict(default={})
     alert = param.Dict(default={}, doc="What the sidebar says went wrong, for where it is shut.")
+    newcomer = param.Boolean(default=False, doc="The visitor has not been here before.")
     narrow = param.Boolean(default=False, doc="The window is as narrow as a phone's.")
     view = param.Dict(default={}, doc="Centre as lat, lon in degrees, and zoom.")
 

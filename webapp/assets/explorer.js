@@ -9,7 +9,7 @@ import {Dock} from "./dock.js";
 import {Busy, element, debounced, fill} from "./dom.js";
 import {exportTool} from "./export.js";
 import {addFurniture} from "./furniture.js";
-import {helpTool} from "./help.js";
+import {firstVisit, helpTool} from "./help.js";
 import {ingestTool} from "./ingest.js";
 import {SuperResolver, alongOf, lacks} from "./jobs.js";
 import {readLink, writeLink} from "./link.js";
@@ -143,7 +143,7 @@ class Explorer {
   }
 
   async open() {
-    this.model.narrow = matchMedia(NARROW).matches;
+    Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer: firstVisit()});
     try {
       const [{collections, default: opening}, {models}] = await Promise.all([
         this.api.json(["collections"]), this.api.json(["models"])]);

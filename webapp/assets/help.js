@@ -19,7 +19,7 @@ export function helpTool(explorer) {
   });
   body.append(element("p", {}, strings.help_what), again, element("h3", {}, strings.help_keys),
               keys(strings), element("h3", {}, strings.help_language), languages(strings));
-  if (firstVisit() && !embedded()) tour.start();
+  if (firstVisit()) tour.start();
   return {id: "help", icon: "?", title: strings.help_title, body};
 }
 
@@ -115,7 +115,8 @@ function embedded() {
 }
 
 // A browser that keeps nothing (private mode) sees the tour each time, which is no harm.
-function firstVisit() {
+export function firstVisit() {
+  if (embedded()) return false;
   try {
     return localStorage.getItem(SEEN) === null;
   } catch {

@@ -121,7 +121,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "help_skip": "Skip the tour",
         "help_done": "Done",
         "help_compare": "Drag the handle",
-        "help_compare_text": "Each side of it shows one layer. What stands left and right, and on which date, is chosen in the sidebar.",
+        "help_compare_text": "Each side of it shows one layer. The demo begins with super-resolved left and the simulated truth right; the sidebar has the measured pixels and every other layer and date.",
         "help_why": "Ask why",
         "help_why_text": "Press this button, then click a place: the map shows which measured pixels made its detail.",
         "help_tools": "Look closer",

@@ -121,7 +121,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "help_skip": "Überspringen",
         "help_done": "Fertig",
         "help_compare": "Den Griff ziehen",
-        "help_compare_text": "Jede Seite zeigt eine Ebene. Was links und rechts steht und an welchem Datum, wird in der Seitenleiste gewählt.",
+        "help_compare_text": "Jede Seite zeigt eine Ebene. Die Demo beginnt mit dem superaufgelösten Bild links und der simulierten Wahrheit rechts; gemessene Pixel und alle anderen Ebenen und Daten stehen in der Seitenleiste.",
         "help_why": "Nach dem Warum fragen",
         "help_why_text": "Diesen Knopf drücken, dann auf einen Ort klicken: Die Karte zeigt, welche gemessenen Pixel seine Einzelheiten machten.",
         "help_tools": "Genauer hinsehen",
