@@ -55,7 +55,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One date of a collection; `cloud_cover` in percent, None where it is not known; ids of its layers."""
+    """One date: `cloud_cover` in percent, None where it is not known, and the ids of its layers."""
 
     datetime: str
     cloud_cover: float | None
