@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from datacube import Catalog, benchmark, open_storage
+from datacube import Catalog, Window, benchmark, open_storage
 from datacube.benchmark import Figures
 from datacube.commands.cubes import DataOption
 from datacube.demo import build_demo
@@ -23,6 +23,8 @@ from server.keys import add_key
 from server.local import listening
 from server.observability import log_to_stderr
 from server.protocol import uvicorn_limits
+
+OPENING, OPENING_PX = "simulated", 240  # what the page shows first, and how much of it
 
 Benchmark = Callable[[Settings], Figures]
 
@@ -72,8 +74,23 @@ def register(app: typer.Typer, make_app: MakeApp) -> None:
         settings = Settings.from_environment(data=data, port=port)
         typer.echo(f"catalog: {settings.data}")
         pin_gdal()  # before anything is read: GDAL keeps the drivers that it has begun with
-        build_demo(Catalog(open_storage(settings.data)), typer.echo)
+        catalog = Catalog(open_storage(settings.data))
+        build_demo(catalog, typer.echo)
+        _prepare_opening(catalog)
         run(make_app, settings, browser=browser)
+
+
+def _prepare_opening(catalog: Catalog) -> None:
+    """Super-resolve what the page opens on, so that a newcomer sees it at once."""
+    from server.tiles import default_scene_slot  # noqa: PLC0415 - the server, once it is wanted
+    from sr_engine.blocks import compute_window  # noqa: PLC0415
+    from sr_engine.registry import DEFAULT_MODEL, find_model  # noqa: PLC0415
+
+    cube = catalog.open(OPENING)
+    height, width = cube.grid.shape
+    top, left = (height - OPENING_PX) // 2, (width - OPENING_PX) // 2
+    window = Window(top, left, OPENING_PX, OPENING_PX).within(cube.grid.shape)
+    compute_window(cube, find_model(DEFAULT_MODEL), default_scene_slot(cube), window)
 
 
 def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:

@@ -137,6 +137,15 @@ def compute_block(
     )
 
 
+def compute_window(cube: Cube, model: Model, slot: int, window: Window) -> int:
+    """Compute the missing blocks of a window of the measured grid; how many there were."""
+    product = Product.ensure(cube, product_spec(cube, model))
+    missing = plan_blocks(product, slot, window).missing
+    for block in missing:
+        compute_block(product, model, slot, block)
+    return len(missing)
+
+
 def predict_window(cube: Cube, model: Model, slot: int, window: Window) -> Prediction:
     """Super-resolve a window of a scene, by whichever kind of model; NaN beyond the scene."""
     if isinstance(model, SeriesModel):
