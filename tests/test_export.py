@@ -24,8 +24,10 @@ from datacube import (
     open_storage,
 )
 from datacube.composite import CompositeSpec, make_composite
+from datacube.demo import DemoSize, build_simulated
 from datacube.errors import InvalidInput, NotFound
 from datacube.export import Request, export
+from datacube.ingest.take_in import take_in
 from datacube.layer import product_window
 from datacube.scene import reflectance_from_dn
 from datacube.sources.naming import parse_interval
@@ -55,6 +57,25 @@ def filled(root: Path, *days: int) -> Cube:
     for day in days:
         cube = cube.append(scene(day), pixels(day))
     return cube
+
+
+def test_what_leaves_a_simulated_cube_comes_back_as_simulated(tmp_path: Path) -> None:
+    catalog = Catalog(open_storage(tmp_path / "catalog"))
+    build_simulated(catalog, "ground", size=DemoSize(shape=(40, 56), dates=1, truth_dates=1))
+    (file,) = export("ground", catalog.open("ground"), tmp_path / "2025-06-01.tif", Request())
+    assert len(take_in(catalog, "again", [file]).taken) == 1
+    attributes = catalog.open("again").attributes
+    assert attributes["simulated"] is True
+    assert attributes["attribution"] == "Simulated by srcube"
+    assert "no pixel of it was ever measured" in attributes["notice"]
+
+
+def test_what_a_model_made_is_not_taken_in_as_measured(tmp_path: Path) -> None:
+    cube, _ = with_product(tmp_path, (0, 0))
+    (file,) = export("field", cube, tmp_path / "2025-06-01.tif", Request(product=SPEC.path))
+    catalog = Catalog(open_storage(tmp_path / "catalog"))
+    with pytest.raises(InvalidInput, match="not measured; take in what it was made from"):
+        take_in(catalog, "again", [file])
 
 
 def with_product(root: Path, *blocks: tuple[int, int]) -> tuple[Cube, dict[tuple[int, int], Any]]:

@@ -22,6 +22,8 @@ from datacube.sources.recognise import plan_source
 from datacube.sources.refusals import BandMissing, CrsMismatch
 from datacube.store.layout import CubeSpec
 
+COPERNICUS = "Contains modified Copernicus Sentinel data {years}"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -138,6 +140,7 @@ def _spec_of(cube: Cube, target: Target) -> CubeSpec:
         bands=cube.bands,
         level=cube.attributes.get("processing:level", "L2A"),
         georeference=cube.attributes.get("georeference", "exact"),
+        simulated=bool(cube.attributes.get("simulated")),
         with_scl=cube.has_scl,
     )
 
@@ -163,13 +166,14 @@ def _new_spec(found: SourcePlan, target: Target, given: Given) -> CubeSpec:
     else:
         near = [one for one in sized if touches(best, one)]
         grid = place_cube(best, near, gsd_m=target.gsd_m, bbox=target.bbox)
-    years = sorted({one.scene.datetime.year for one in found.scenes})
+    years = sorted({f"{one.scene.datetime:%Y}" for one in found.scenes})
     return CubeSpec(
         title=target.title or target.cube_id,
         grid=grid,
         bands=find_bands(names),
-        notice=NOTICE if reference.georeference == "sensor" else None,
-        attribution=f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}",
+        notice=NOTICE if reference.georeference == "sensor" else reference.origin.notice,
+        attribution=reference.origin.attribution or COPERNICUS.format(years=", ".join(years)),
+        simulated=reference.origin.simulated,
         georeference=reference.georeference,
         level=reference.level,
         with_scl=all(CLASSES in one.bands or can_detect(one.bands) for one in granules),
@@ -207,6 +211,11 @@ def _check_fit(planned: PlannedScene, plan: IngestPlan) -> None:
             f"{planned.scene.scene_id} is of level {planned.level}, the cube of {spec.level}; "
             "one holds reflectance of the surface, the other of the top of the atmosphere"
         )
+    if planned.origin.simulated != spec.simulated:
+        raise InvalidInput(
+            f"{planned.scene.scene_id} is {_reality(planned.origin.simulated)}, the cube "
+            f"{_reality(spec.simulated)}; choose another --cube"
+        )
     parts = (planned, *planned.beside)
     classified = all(CLASSES in one.bands or can_detect(one.bands) for one in parts)
     if spec.with_scl and not classified:
@@ -219,6 +228,10 @@ def _check_fit(planned: PlannedScene, plan: IngestPlan) -> None:
             f"{planned.scene.scene_id} lies at {_degrees(grids[0])}, away from the cube at "
             f"{_degrees(spec.grid)}; check its CRS"
         )
+
+
+def _reality(simulated: bool) -> str:
+    return "simulated" if simulated else "measured"
 
 
 def _refuse_unplaced(found: SourcePlan) -> None:

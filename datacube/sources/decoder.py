@@ -37,6 +37,8 @@ ENVIRONMENT = {
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
 }
 MAX_OPEN = 256  # file descriptors; a scene has fourteen files
+RECORD_TAG = "SRCUBE_PROVENANCE"  # `datacube.provenance.TAG`; nothing of ours is imported here
+RECORD_WORDS = ("model", "attribution", "notice")
 MAX_TEXT = 20_000  # characters of a CRS in full have 2,000
 NAME = "asset"  # what GDAL sees instead of an address
 DESCRIBED_BANDS = 1000  # of more, only the number is told
@@ -170,7 +172,20 @@ def header(dataset: Any) -> Document:
         "masked": [_is_masked(flags) for flags in dataset.mask_flag_enums] if told else [],
         "alpha": [kind == ColorInterp.alpha for kind in dataset.colorinterp] if told else [],
         "datetime": _short(dataset.tags().get("datetime")),
+        "record": record(dataset.tags().get(RECORD_TAG)),
     }
+
+
+def record(text: str | None) -> Document:
+    """What a record of srcube's says of how real its pixels are; nothing of one that is none."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    words = {name: str(found[name])[:1000] for name in RECORD_WORDS if found.get(name)}
+    return {**words, **{name: found.get(name) is True for name in ("simulated", "inferred")}}
 
 
 def _is_masked(flags: list[MaskFlags]) -> bool:

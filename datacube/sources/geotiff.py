@@ -16,7 +16,7 @@ from datacube.bands import CLASSES, band_in, without_band
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.scene import Scene, parse_rfc3339
 from datacube.sources.naming import scene_id_of, time_in
-from datacube.sources.plan import BandSource, Given, PlannedScene, Refusal, SourcePlan
+from datacube.sources.plan import BandSource, Given, Origin, PlannedScene, Refusal, SourcePlan
 from datacube.sources.radiometry import Calibration, stated_calibration
 from datacube.sources.raster import Header, RasterBand, open_raster
 from datacube.sources.refusals import AssetUnreadable, BandMissing, DateUnknown
@@ -33,6 +33,7 @@ class _Header:
 
     moment: datetime | None
     bands: Mapping[str, RasterBand]
+    origin: Origin
 
 
 def plan_files(paths: Sequence[Path], given: Given) -> SourcePlan:
@@ -60,16 +61,21 @@ def group_name(path: Path) -> str:
 def _plan_scene(name: str, files: Iterable[Path], given: Given) -> PlannedScene:
     bands: dict[str, BandSource] = {}
     moments: set[datetime] = set()
+    origins: set[Origin] = set()
     for path in files:
         header = _read_header(path, given)
         moments |= {header.moment} if header.moment else set()
+        origins.add(header.origin)
         for band, source in header.bands.items():
             held = bands.get(band)
             if held is not None and held.grid.gsd_m == source.grid.gsd_m:
                 raise InvalidInput(f"{name} has band {band} twice, the second in {path.name}")
             if held is None or source.grid.gsd_m < held.grid.gsd_m:
                 bands[band] = source
-    return PlannedScene(Scene(name, _moment(name, moments, given)), bands)
+    if len(origins) > 1:
+        raise InvalidInput(f"the files of {name} differ in whether they are simulated, or by whom")
+    scene = Scene(name, _moment(name, moments, given))
+    return PlannedScene(scene, bands, origin=origins.pop())
 
 
 def _moment(name: str, moments: set[datetime], given: Given) -> datetime:
@@ -95,7 +101,19 @@ def _read_header(path: Path, given: Given) -> _Header:
             calibration = calibration_of(header, index, name, given, path.name)
             mask = header.mask(index, calibration.no_data, names)
             bands[name] = RasterBand(str(path), index, grid, calibration, mask)
-    return _Header(moment, bands)
+    return _Header(moment, bands, _origin(header, path.name))
+
+
+def _origin(header: Header, file: str) -> Origin:
+    """Raises InvalidInput for what a model made: a cube's measurement holds none of it."""
+    found = header.record
+    if "model" in found or found.get("inferred"):
+        maker = str(found.get("model", "a model"))[:60]
+        raise InvalidInput(
+            f"{file} was made by {maker}, not measured; take in what it was made from, and "
+            "super-resolve the cube"
+        )
+    return Origin(bool(found.get("simulated")), found.get("attribution"), found.get("notice"))
 
 
 def band_names(header: Header, path: Path, given: Given) -> list[str | None]:

@@ -62,6 +62,15 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a file that srcube wrote says of its pixels; nothing is said by any other."""
+
+    simulated: bool = False
+    attribution: str | None = None
+    notice: str | None = None
+
+
+@dataclass(frozen=True)
 class PlannedScene:
     """A scene that can be taken in: its bands by name, and where they come from.
 
@@ -73,6 +82,7 @@ class PlannedScene:
     level: str = "L2A"
     georeference: str = "exact"
     beside: "tuple[PlannedScene, ...]" = ()
+    origin: Origin = Origin()
 
     @property
     def reflective(self) -> tuple[str, ...]:

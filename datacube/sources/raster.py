@@ -5,7 +5,7 @@ GeoTIFF and JPEG 2000, in a process of its own (`decoding`), and what a header a
 before anything is decoded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,6 +66,7 @@ class Header:
     masked: tuple[bool, ...]
     alpha: tuple[bool, ...]
     datetime: str | None
+    record: Mapping[str, Any] = field(default_factory=dict)  # of a file that srcube wrote
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
@@ -79,6 +80,7 @@ class Header:
             transform=Affine(*document["transform"]),
             block_shapes=tuple((int(rows), int(cols)) for rows, cols in document["block_shapes"]),
             datetime=document["datetime"],
+            record=dict(document["record"]),
             **{name: tuple(document[name]) for name in lists},
         )
 
