@@ -31,8 +31,10 @@ def main() -> None:
     with serving(settings) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page.add_init_script("localStorage.setItem('srcube-tour-seen', 'yes')")
         page.goto(url + "/explorer")
         page.get_by_text(READY).first.wait_for(timeout=60_000)
+        page.get_by_role("button", name="Trust", exact=True).click()
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(1500)  # the last tiles fade in
         TARGET.parent.mkdir(parents=True, exist_ok=True)
