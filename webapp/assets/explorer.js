@@ -1,79 +1,26 @@
 // The explorer's map: reads what to show from Panel's parameters, tells back what the server
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
-import {analyseTool} from "./analyse.js";
 import {Api} from "./api.js";
 import {Compare} from "./compare.js";
 import {Connection} from "./connection.js";
 import {Dock} from "./dock.js";
-import {Busy, element, debounced, fill} from "./dom.js";
-import {exportTool} from "./export.js";
+import {Busy, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
-import {firstVisit, helpTool} from "./help.js";
-import {ingestTool} from "./ingest.js";
+import {firstVisit} from "./help.js";
 import {SuperResolver, alongOf, lacks} from "./jobs.js";
-import {readLink, writeLink} from "./link.js";
-import {measureTool} from "./measure.js";
-import {overlaysTool} from "./overlays.js";
+import {embedded, readLink, writeLink} from "./link.js";
 import {Side} from "./side.js";
-import {storiesTool} from "./stories.js";
-import {trustTool} from "./trust.js";
 import {Why} from "./why.js";
 
 const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
 const SIDES = ["left", "right"];
 const NARROW = "(max-width: 600px)"; // where the sidebar becomes a drawer over the map
-// Each makes one tool of the dock, given the explorer; in the order of their buttons.
-const TOOLS = [
-  helpTool,
-  storiesTool,
-  analyseTool,
-  measureTool,
-  trustTool,
-  exportTool,
-  overlaysTool,
-  ingestTool,
-];
-const SHEETS = [
-  "leaflet/leaflet.css",
-  "explorer.css",
-  "compare.css",
-  "help.css",
-  "stories.css",
-  "analyse.css",
-  "trust.css",
-  "export.css",
-  "overlays.css",
-  "ingest.css",
-];
 
-export async function mount({model, el, assets}) {
-  document.documentElement.lang = model.strings.language;
-  const root = element("div", {className: "srcube"});
-  const frame = element("div", {className: "map"});
-  el.style.cssText = "width: 100%; height: 100%;";
-  await styles(el, assets);
-  root.append(frame);
-  el.append(root);
-  const explorer = new Explorer(model, root, frame);
-  model.on("remove", () => explorer.close());
-  await explorer.open();
-}
-
-// The map lives in a shadow root, which a style sheet of the document does not reach.
-function styles(el, assets) {
-  const sheets = SHEETS.map((name) =>
-    element("link", {rel: "stylesheet", href: new URL(name, assets).href}));
-  const loaded = sheets.map((link) => new Promise((resolve) => {
-    link.onload = link.onerror = resolve;
-  }));
-  el.append(...sheets);
-  return Promise.all(loaded);
-}
-
-class Explorer {
-  constructor(model, root, frame) {
+export class Explorer {
+  // `tools` make the tools of the dock, in the order of their buttons.
+  constructor(model, {root, frame, tools}) {
     Object.assign(this, {model, root, collection: null, collections: new Map()});
     this.strings = model.strings;
     this.busy = new Busy(root);
@@ -109,7 +56,7 @@ class Explorer {
     this.followSoon = soon(() => this.resolve({visible: false, quiet: true}), 700);
     this.showSoon = soon(() => this.show(), 0);
     this.dock = new Dock(root, this.map, this.strings);
-    for (const make of TOOLS) this.dock.add(make(this));
+    for (const make of tools) this.dock.add(make(this));
     this.listen();
   }
 
@@ -411,10 +358,6 @@ class Explorer {
 
 function boundsOf({bbox: [west, south, east, north]}) {
   return L.latLngBounds([south, west], [north, east]);
-}
-
-function embedded() {
-  return new URLSearchParams(location.search).get("embed") === "1";
 }
 
 function calm() {

@@ -1,5 +1,6 @@
 // The tour: three steps that point at what matters, on the first visit and whenever "?" is asked.
 import {element, fill} from "./dom.js";
+import {embedded} from "./link.js";
 
 const SEEN = "srcube-tour-seen"; // in the browser's own storage, so that the tour comes only once
 const STEPS = [
@@ -108,10 +109,6 @@ function languages(strings) {
     row.append(link);
   }
   return row;
-}
-
-function embedded() {
-  return new URLSearchParams(location.search).get("embed") === "1";
 }
 
 // A browser that keeps nothing (private mode) sees the tour each time, which is no harm.

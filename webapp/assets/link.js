@@ -57,3 +57,8 @@ function numbers(words, limits, unread) {
   }
   return found;
 }
+
+// Whether the page is shown in a frame of another site, without sidebar and header.
+export function embedded() {
+  return new URLSearchParams(location.search).get("embed") === "1";
+}
