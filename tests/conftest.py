@@ -39,6 +39,15 @@ def live_server(demo_catalog: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Like `live_server`, for tests that count on nothing having been computed before."""
+    root = tmp_path_factory.mktemp("fresh")
+    build_simulated(Catalog(open_storage(root)), "simulated", size=SIZE)
+    with serving(Settings(data=str(root), port=0, limit_blocks=16)) as url:
+        yield url
+
+
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Base URL of a server with the page, in a thread of this process while the context lasts."""

@@ -20,10 +20,10 @@ SAME = 1.0  # grey levels, in the mean
 
 
 @pytest.fixture(name="visitor", scope="module")
-def fixture_visitor(live_server: str) -> Iterator[Visitor]:
+def fixture_visitor(fresh_server: str) -> Iterator[Visitor]:
     with chromium() as browser:
         context = browser.new_context(viewport=SCREEN, has_touch=True)
-        visitor = Visitor(context.new_page(), live_server)
+        visitor = Visitor(context.new_page(), fresh_server)
         visitor.open()
         yield visitor
         assert visitor.complaints == []

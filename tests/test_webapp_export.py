@@ -23,12 +23,12 @@ SCREEN = ViewportSize(width=1200, height=640)
 
 
 @pytest.fixture(scope="module")
-def visitor(live_server: str) -> Iterator[Visitor]:
+def visitor(fresh_server: str) -> Iterator[Visitor]:
     """One person with the dock open on the tool; nothing was complained about at the end."""
     with chromium() as browser:
         context = browser.new_context(viewport=SCREEN)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
-        arrived = Visitor(context.new_page(), live_server)
+        arrived = Visitor(context.new_page(), fresh_server)
         arrived.open()
         arrived.page.get_by_role("button", name="Share and export").click()
         arrived.settle()
