@@ -45,7 +45,7 @@ from tests.stac_server import (
 )
 
 JUNE = parse_interval("2024-06-01/2024-06-30")
-QUICK = Limits(idle_s=2.0, attempts=2, first_pause_s=0.01)
+QUICK = Limits(idle_s=15.0, attempts=2, first_pause_s=0.01)
 
 
 @pytest.fixture(scope="module")
