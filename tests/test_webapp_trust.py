@@ -61,6 +61,7 @@ def test_the_interval_comes_with_what_it_held_elsewhere(visitor: Visitor) -> Non
     table = dock(visitor).locator("table.coverage")
     expect(table).to_contain_text(f"{100 * figures['coverage_90']:.1f} %")
     expect(table).to_contain_text(f"{100 * figures['coverage_90_worst_stratum']:.1f} %")
+    expect(table).to_contain_text(f"{100 * figures['coverage_90_in_domain']:.1f} %")
     for band in ("B02", "B08"):
         expect(dock(visitor).locator("table.widths")).to_contain_text(band)
 

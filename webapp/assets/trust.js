@@ -140,6 +140,7 @@ function interval({interval: found, calibration, posterior_sigma: sigma, provena
 
 function coverage({figures, places, tested, pixels}, strings) {
   const rows = [[strings.trust_coverage_all, "coverage_90"],
+                [strings.trust_coverage_in_domain, "coverage_90_in_domain"],
                 [strings.trust_coverage_worst, "coverage_90_worst_stratum"],
                 ...KINDS.map((kind) => [strings[`trust_coverage_${kind}`], `coverage_90_${kind}`])]
     .filter(([, key]) => figures?.[key] !== undefined)

@@ -156,6 +156,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "trust_sigma": "Median posterior standard deviation {sigma} reflectance, as the model computes it; not calibrated.",
         "trust_coverage": "Share of the pixels whose true value it held, at {places} sites that neither model nor calibration had seen (it should be 90 %):",
         "trust_coverage_all": "All sites",
+        "trust_coverage_in_domain": "Without sites where it abstains",
         "trust_coverage_worst": "Worst stratum",
         "trust_coverage_sharp": "Aerial images",
         "trust_coverage_simulated": "Simulated ground",

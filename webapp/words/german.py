@@ -156,6 +156,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "trust_sigma": "Median der A-posteriori-Standardabweichung {sigma}, wie das Modell sie berechnet; nicht kalibriert.",
         "trust_coverage": "Anteil der Pixel, deren wahren Wert es enthielt, an {places} Orten, die weder Modell noch Kalibrierung kannten (es sollten 90 % sein):",
         "trust_coverage_all": "Alle Orte",
+        "trust_coverage_in_domain": "Ohne Orte, wo es sich enthält",
         "trust_coverage_worst": "Schlechteste Gruppe",
         "trust_coverage_sharp": "Luftbilder",
         "trust_coverage_simulated": "Simulierter Boden",
