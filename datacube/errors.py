@@ -35,6 +35,12 @@ class Damaged(SrcubeError):
     code = "ChunkCorrupt"
 
 
+class Gone(SrcubeError):
+    """What the caller had opened was replaced since, and vacuumed: open it anew."""
+
+    code = "Gone"
+
+
 class Unavailable(SrcubeError):
     """The store does not answer, or refuses us; the same request may succeed later."""
 

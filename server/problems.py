@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from datacube.errors import (
     Conflict,
     Damaged,
+    Gone,
     InvalidInput,
     NotFound,
     OutOfSpace,
@@ -29,6 +30,7 @@ STATUS: dict[type[SrcubeError], int] = {
     NotFound: 404,
     NotAllowed: 403,
     Conflict: 409,
+    Gone: 410,
     TooLarge: 413,
     TooMany: 429,
     ClientGone: 499,

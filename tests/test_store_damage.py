@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from datacube import Cube, Product, Window
-from datacube.errors import Conflict, Damaged, InvalidInput, NotFound
+from datacube.errors import Conflict, Damaged, Gone, InvalidInput, NotFound
 from datacube.store.appending import write_scene
 from datacube.store.commit import Root, amend
 from datacube.vacuum import vacuum
 from datacube.verify import verify
+from server.problems import install_handlers
 from tests import crashes
 from tests.crashes import LATER_S
 from tests.scenes import scene
@@ -132,6 +135,34 @@ def test_plain_readers_see_which_slot_is_superseded(tmp_path: Path) -> None:
     assert valid.time.dt.day.values.tolist() == [1, 2]
 
 
+def test_a_reader_of_what_was_vacuumed_is_told_so_and_never_shown_fill_values(
+    tmp_path: Path,
+) -> None:
+    cube = full_cube(tmp_path)
+    old = Cube(cube.storage, cube.root)
+    app = FastAPI()
+    install_handlers(app)
+
+    @app.get("/pixels")
+    def pixels(slot: int) -> list[int]:
+        dn = old.window_dn(slot, ("B04",), Window(0, 0, *SHAPE))
+        return [int(dn.min()), int(dn.max())]
+
+    with TestClient(app) as client:
+        before = client.get("/pixels?slot=0")
+        assert before.status_code == 200
+        vacuum(cube, older_than=NOW, now=LATER_S * 10)
+        gone = client.get("/pixels?slot=0")
+        assert (gone.status_code, gone.json()["code"]) == (410, "Gone")
+        assert gone.headers["cache-control"] == "no-store"
+        assert client.get("/pixels?slot=1").status_code == 200
+        live = tmp_path / "tiny.zarr/measurement/r10m/reflectance/c/1"
+        for path in live.rglob("*"):
+            if path.is_file():
+                path.unlink()  # lost, and not vacuumed
+        assert client.get("/pixels?slot=1").status_code == 500
+
+
 def test_vacuum_removes_what_is_superseded_and_nothing_else(tmp_path: Path) -> None:
     cube = full_cube(tmp_path)
     old = Cube(cube.storage, cube.root)
@@ -142,7 +173,7 @@ def test_vacuum_removes_what_is_superseded_and_nothing_else(tmp_path: Path) -> N
     assert everything(tmp_path) == whole
     assert verify(open_tiny(tmp_path)).is_sound
     assert vacuum(cube, older_than=NOW, now=LATER_S * 10).files == 0
-    with pytest.raises(Damaged, match="missing"):
+    with pytest.raises(Gone, match="replaced"):
         old.window_dn(0, ("B04",), Window(0, 0, *SHAPE))
     plain = xr.open_zarr(tmp_path / "tiny.zarr", group="measurement/r10m")
     assert plain.time.dt.day.values.tolist() == [1, 1, 2]

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datacube.errors import Damaged, Gone
 from datacube.store.chunks import chunk_key, read_chunk
+from datacube.store.commit import Root
 from datacube.store.conventions import Document
 from datacube.store.storage import Storage
 from datacube.window import Window
@@ -66,14 +68,31 @@ class ChunkReader:
         self.cache = cache
 
     def chunk(self, path: str, index: tuple[int, ...], document: Document) -> NDArray[Any]:
-        """One committed chunk; raises Damaged if it is missing or fails its checksum."""
+        """One committed chunk; raises Damaged if it is missing or fails its checksum, Gone if
+        it was vacuumed after the cube was opened.
+        """
 
         def load() -> NDArray[Any]:
-            return read_chunk(self._storage, path, index, document)
+            try:
+                return read_chunk(self._storage, path, index, document)
+            except Damaged:
+                self._refuse_vacuumed(path, index)
+                raise
 
         if self.cache is None:
             return load()
         return self.cache.get((self._uid, path, index), load)
+
+    def _refuse_vacuumed(self, path: str, index: tuple[int, ...]) -> None:
+        """Raise Gone if the newest root has given up the array or the slot.
+
+        That is written down before anything is removed, so that it tells a chunk which vacuum
+        took from one that was lost.
+        """
+        root = Root.load(self._storage)
+        replaced = root.commit.uid != self._uid or path not in root.nodes
+        if replaced or (_is_along_time(root.nodes[path]) and index[0] in root.commit.retired):
+            raise Gone("what this reads was replaced and has been removed; open it anew")
 
     def has(self, path: str, index: tuple[int, ...]) -> bool:
         """Whether the chunk was written; asked of the storage only while the cache lacks it."""
@@ -96,6 +115,10 @@ class ChunkReader:
                 source, target = _overlap(window, (row * rows, col * cols), (rows, cols))
                 out[target] = chunk[(0,) * len(lead)][source]
         return out
+
+
+def _is_along_time(document: Document) -> bool:
+    return list(document.get("dimension_names", []))[:1] == ["time"]
 
 
 def _overlap(

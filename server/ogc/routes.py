@@ -35,6 +35,7 @@ _REASONS = {
     403: "the key has not the scope that this takes, or the page comes from elsewhere",
     404: "there is no such thing",
     409: "it contradicts what is committed",
+    410: "it was replaced while it was read, and has been removed; ask again",
     413: "more than the operator allows in one request",
     415: "send the body as it is, without content-encoding",
     422: "a value breaks a rule; the detail names it",
