@@ -13,7 +13,7 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format bench picture diagrams docs lock clean
+.PHONY: help setup setup-dev demo test gate format bench figures picture diagrams docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,10 @@ format: setup-dev  ## let ruff rewrite the code in the house style
 
 bench: setup-dev  ## run every benchmark, with the peers they are measured beside
 	@.venv/bin/pip install --quiet "odc-stac>=0.5.3" "titiler.xarray>=2.4,<2.5"
-	@for name in demo ingest fusion tiles load; do .venv/bin/srcube bench $$name || exit 1; done
+	@.venv/bin/srcube bench all $(ARGS)
+
+figures: setup-dev  ## write the README's table of benchmarks anew from notebooks/benchmarks
+	@PYTHONPATH= .venv/bin/python -m tests.tools.figures
 
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture

@@ -23,6 +23,7 @@ Report = Callable[[str], None]
 Document = dict[str, Any]
 
 ALL = "all"
+LONG = frozenset({"load"})  # takes samples for a quarter of an hour by itself: run once
 PEER_PACKAGES = ("titiler.core", "titiler.xarray", "odc-stac")
 
 
@@ -62,14 +63,14 @@ def measure_all(
 ) -> Document:
     """Run every benchmark `repeat` times, one after the other; the document of all figures.
 
-    Raises InvalidInput for fewer than one run.
+    Those that are `LONG` run once. Raises InvalidInput for fewer than one run.
     """
     if repeat < 1:
         raise InvalidInput(f"need 1 run or more, got {repeat}")
     found: Document = {}
     for name, run in benchmarks.items():
         report(f"{name} ...")
-        found[name] = _repeated(run, settings, repeat)
+        found[name] = _repeated(run, settings, 1 if name in LONG else repeat)
         report(f"{name}: {found[name].get('left_out') or str(found[name]['wall_s']) + ' s'}")
     head = benchmark.report({})
     head["versions"] |= {name: _version(name) for name in PEER_PACKAGES}
@@ -155,6 +156,9 @@ PEERS_TEXT = (
 def _introduction(document: Document) -> str:
     machine, count = document["machine"], document["repeat"]
     runs = "one run, so that least and most are that one" if count == 1 else f"{count} runs"
+    once = sorted(LONG & set(document["benchmarks"]))
+    if once and count > 1:
+        runs += f" ({', '.join(once)}: of one)"
     return (
         f"Made by `srcube bench all` on {document['measured']}: {machine['processor']}, "
         f"{machine['cores']} cores, Python {machine['python']}, {machine['system']}. Medians of "
