@@ -73,7 +73,7 @@ def nginx(folder: Path, *, port: int, upstream: str) -> Iterator[None]:
     if program is None:
         pytest.fail("no nginx on the PATH; install it: apt-get install nginx-light")
     names = f"subjectAltName=DNS:{NAME},IP:127.0.0.1"
-    made = ("-keyout", folder / "server.key", "-out", folder / "server.pem")
+    made = ("-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem"))
     asked = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}")
     command = ["openssl", "req", "-x509", *asked, "-addext", names, *made]
     subprocess.run(command, check=True, capture_output=True)
