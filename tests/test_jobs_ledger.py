@@ -1,9 +1,11 @@
 """The jobs' database: nothing asked for is lost, nothing is computed twice, whoever dies."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,14 @@ from datacube.errors import OutOfSpace, Unavailable
 from datacube.settings import Settings
 from server.errors import TooMany
 from server.jobs.address import address_of, open_database
+from server.jobs.attendance import Attendance
 from server.jobs.blocks import MOST_ATTEMPTS, BlockQueue
 from server.jobs.database import Database, Transaction
 from server.jobs.leases import LEASE_S
 from server.jobs.ledger import Ledger, Limits
 from server.jobs.records import ENDED, BlockTask, Job, NewJob
 from server.jobs.sqlite import SqliteDatabase
+from server.jobs.watchers import Watchers
 
 MANY = Limits(1000, 1000)
 
@@ -335,6 +339,48 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "jobs.sqlite3").write_bytes(os.urandom(5000))
     with pytest.raises(Unavailable, match="database"):
         SqliteDatabase(tmp_path / "jobs.sqlite3")
+
+
+def test_a_file_of_an_older_version_is_opened_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript(OLDER)
+    database = SqliteDatabase(path)
+    ledger, queue = Ledger(database), BlockQueue(database)
+    job = ledger.add(wish("a", [1]), MANY)
+    assert Attendance(database, Watchers(), 30).watched_elsewhere([job.id]) == frozenset()
+    assert queue.finish(take(queue), 0.5) == {"a"}
+    assert ledger.find("a").state == "successful"
+    database.close()
+
+
+# What version 0.1.0 wrote before servers could share a database.
+OLDER = """
+CREATE TABLE jobs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, key TEXT NOT NULL,
+  client TEXT NOT NULL, process TEXT NOT NULL, asked TEXT NOT NULL,
+  state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
+  total INTEGER NOT NULL, cached INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0,
+  taken INTEGER NOT NULL DEFAULT 0, estimated_s REAL NOT NULL,
+  created REAL NOT NULL, started REAL, finished REAL, updated REAL NOT NULL);
+CREATE UNIQUE INDEX one_active_job_of_a_key
+  ON jobs (key) WHERE state IN ('accepted', 'running');
+CREATE TABLE blocks (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, task TEXT NOT NULL,
+  model TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+  attempts INTEGER NOT NULL DEFAULT 0, seconds REAL,
+  owner TEXT NOT NULL DEFAULT '', boot TEXT NOT NULL DEFAULT '', until REAL NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX one_unfinished_block_of_a_key
+  ON blocks (key) WHERE state IN ('waiting', 'leased');
+CREATE TABLE wants (
+  job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  block INTEGER NOT NULL REFERENCES blocks ON DELETE CASCADE,
+  position INTEGER NOT NULL, PRIMARY KEY (job, block)) WITHOUT ROWID;
+CREATE TABLE events (
+  job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  number INTEGER NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL,
+  PRIMARY KEY (job, number)) WITHOUT ROWID;
+"""
 
 
 def test_on_a_full_disk_the_reserve_lets_an_end_be_written_down(tmp_path: Path) -> None:

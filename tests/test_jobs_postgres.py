@@ -30,6 +30,8 @@ from server.jobs.blocks import BlockQueue
 from server.jobs.database import Transaction
 from server.jobs.ledger import Ledger
 from server.jobs.postgres import Address, PostgresDatabase
+from server.jobs.task_jobs import NewTask, TaskQueue
+from server.jobs.task_runner import TaskRunner
 from server.jobs.watchers import Watchers
 from tests.conftest import serving
 from tests.postgres import PASSWORD, Cluster
@@ -37,6 +39,7 @@ from tests.test_jobs import Field, events_of, finished, make_field
 from tests.test_jobs_faults import wait_for
 from tests.test_jobs_ledger import ACTS, MANY, Clock, Story, wish
 from tests.test_jobs_restart import SRCUBE, block_files, wait_for_blocks
+from tests.test_task_jobs import process_of_a_task
 from tests.test_tiles import tile_path
 
 BLOCKS = 12  # of a field
@@ -359,6 +362,32 @@ def test_whatever_happens_every_block_wanted_is_in_postgresql_or_on_its_way(
 ) -> None:
     address = Address.of(postgres.url, uuid.uuid4().hex)
     Story(lambda: PostgresDatabase(address)).tell(acts)
+
+
+def test_what_a_task_came_to_is_written_down_when_the_database_is_back(
+    opened: PostgresDatabase, postgres: Cluster, tmp_path: Path
+) -> None:
+    tasks, ledger = TaskQueue(opened), Ledger(opened)
+    runner = TaskRunner(tasks, Settings(data=str(tmp_path)))
+    job = tasks.add(NewTask("me", "evaluate", {}, {"task": "none that there is"}), MANY)
+    runner.start()
+    try:
+        pid = process_of_a_task()
+        with postgres.away():
+            wait_for(lambda: _has_ended(pid))
+            time.sleep(0.5)  # so that it is tried in vain
+        wait_for(lambda: finds(ledger, job.id) and ledger.find(job.id).state == "failed")
+    finally:
+        runner.stop()
+    assert "logged" in ledger.find(job.id).message
+    attempts = opened.read(lambda db: db.execute("SELECT attempts FROM tasks").fetchone())
+    assert attempts[0] == 1
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process of ours is over; it is a zombie until it is waited for."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_catalogs_in_one_database_see_nothing_of_each_other(

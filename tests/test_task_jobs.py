@@ -255,10 +255,10 @@ def test_cancel_ends_the_process_and_a_killed_one_is_started_again(
     )
     with serving(settings) as url:
         job_id = ask(url, "ingest", **place(cube="killed")).json()["jobID"]
-        os.kill(_process_of_a_task(), signal.SIGKILL)
+        os.kill(process_of_a_task(), signal.SIGKILL)
         assert finished(url, job_id)["status"] == "successful"
         cancelled = ask(url, "ingest", **place(cube="cancelled")).json()["jobID"]
-        pid = _process_of_a_task()
+        pid = process_of_a_task()
         assert httpx.delete(f"{url}/jobs/{cancelled}").json()["status"] == "dismissed"
         deadline = time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
@@ -271,7 +271,7 @@ def test_cancel_ends_the_process_and_a_killed_one_is_started_again(
         np.testing.assert_array_equal(found, truth(cube.grid, day) + 1000)
 
 
-def _process_of_a_task() -> int:
+def process_of_a_task() -> int:
     """The child of this process that carries out a task, waited for."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -71,6 +71,8 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 self._turn()
+                if self._troubled:
+                    log.warning("the jobs' database answers again")
                 self._troubled = False
             except SrcubeError:
                 if not self._troubled:
