@@ -112,7 +112,7 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
         only: Annotated[
             str | None, typer.Option(help="With `all`: only these, names with commas between.")
         ] = None,
-        repeat: Annotated[int, typer.Option(help="With `all`: runs of each but `load`.")] = 1,
+        repeat: Annotated[int, typer.Option(help="With `all`: most runs of each.")] = 1,
         out: Annotated[
             Path, typer.Option(help="With `all`: folder for benchmarks.md and benchmarks.json.")
         ] = Path("build/benchmarks"),
