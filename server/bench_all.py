@@ -161,7 +161,7 @@ def _introduction(document: Document) -> str:
     return (
         f"Made by `srcube bench all` on {document['measured']}: {machine['processor']}, "
         f"{machine['cores']} cores, Python {machine['python']}, {machine['system']}. Medians of "
-        "the runs named below. `_core_s` and `_cpu_ms` are CPU time, gains (`_db`) are over bicubic. "
+        "the runs named below. `_core_s` and `_cpu_ms` are CPU time, gains (`_db`) over bicubic. "
         "Figures named `recorded_` were not measured again: their real images were not there."
     )
 
