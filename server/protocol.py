@@ -12,7 +12,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from server.errors import log
 from server.problems import problem
 
-LONGEST_HEAD = 32 * 1024  # request line and headers
+# Request line and headers. Twice the 16 KiB that browsers need at most: proxies that sign people in
+# put tokens of many kilobytes into headers. Queries have a limit of their own, of 8 KiB.
+LONGEST_HEAD = 32 * 1024
 FIRST_BYTE_S = 30.0  # of a new connection
 HEAD_S = 5.0  # from the first to the last byte of a head
 BODY_IDLE_S = 60.0  # between two pieces of a body
@@ -27,7 +29,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _in_head = True
-    _head_bytes = 0
+    _head_bytes = 0  # as they came
+    _header_bytes = 0  # of the headers that were parsed
     _too_long = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -52,15 +55,14 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._header_bytes = True, 0, 0
         self._expect(HEAD_S)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header; the parser makes a 400 of what is raised here."""
         super().on_header(name, value)
-        if len(self.url) + sum(len(key) + len(text) + 4 for key, text in self.headers) > (
-            LONGEST_HEAD
-        ):
+        self._header_bytes += len(name) + len(value) + 4  # with its colon, blank and line end
+        if len(self.url) + self._header_bytes > LONGEST_HEAD:
             self._too_long = True
             raise _HeadTooLong
 
@@ -117,7 +119,9 @@ def uvicorn_limits() -> dict[str, Any]:
     """What `uvicorn.Config` is to be made with beside the application."""
     return {
         "http": GuardedHttp,
-        "limit_concurrency": 2048,  # connections; requests are limited, and told so, by ours
+        # Connections, idle ones included, beyond which uvicorn says a bare 503. Requests at once
+        # are limited to a quarter of that (SRCUBE_LIMIT_REQUESTS), with a reason and Retry-After.
+        "limit_concurrency": 2048,
         "timeout_keep_alive": 5,
         "ws_max_size": 1024 * 1024,
         "ws_max_queue": 32,
