@@ -18,6 +18,7 @@ LONGEST_HEAD = 32 * 1024
 FIRST_BYTE_S = 30.0  # of a new connection
 HEAD_S = 5.0  # from the first to the last byte of a head
 BODY_IDLE_S = 60.0  # between two pieces of a body
+WRITE_IDLE_S = 60.0  # in which something of a waiting answer has to be taken
 
 
 class _HeadTooLong(ValueError):
@@ -32,6 +33,8 @@ class GuardedHttp(HttpToolsProtocol):
     _head_bytes = 0  # as they came
     _header_bytes = 0  # of the headers that were parsed
     _too_long = False
+    _writing: asyncio.TimerHandle | None = None
+    _unsent = 0  # bytes of the answer, when it was last looked at
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a first byte in a while: browsers connect before they know what to ask."""
@@ -41,6 +44,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
         self._expect(None)
+        self._watch_writing(on=False)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +94,16 @@ class GuardedHttp(HttpToolsProtocol):
         self._expect(None)
         super().handle_websocket_upgrade()
 
+    def pause_writing(self) -> None:
+        """More of an answer waits than is kept for a client: see that it is taken."""
+        super().pause_writing()
+        self._watch_writing(on=True)
+
+    def resume_writing(self) -> None:
+        """It was taken."""
+        self._watch_writing(on=False)
+        super().resume_writing()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read, and hang up."""
         if self.transport.is_closing():
@@ -109,6 +123,19 @@ class GuardedHttp(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if within_s is None else self.loop.call_later(within_s, self._give_up)
+
+    def _watch_writing(self, *, on: bool) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        self._unsent = self.transport.get_write_buffer_size() if on else 0
+        self._writing = self.loop.call_later(WRITE_IDLE_S, self._look) if on else None
+
+    def _look(self) -> None:
+        """A reader may be slow, as long as it reads: some 20 kB a second, by what systems keep."""
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._watch_writing(on=True)
+        else:
+            self._give_up()
 
     def _give_up(self) -> None:
         log.info("a client was too slow", extra={"facts": {"client": str(self.client)}})
