@@ -4,6 +4,7 @@ Each answer is the one that the table names, costs the server no more than a sec
 processor, and tells neither a path nor more than a line.
 """
 
+import asyncio
 import os
 import threading
 import time
@@ -16,11 +17,12 @@ import httpx
 import pytest
 
 from server.load.process import serving_process
-from tests.hostile import MEGABYTE, Answer, Case, Place, ask
+from tests.hostile import MEGABYTE, TILES, Answer, Case, Place, ask
 from tests.hostile_cases import CASES
 from tests.test_jobs import make_field
 from tests.test_tiles import TMS
 
+BURST = 300
 TRIES = 3  # on a busy machine, or while something else of the server is at work
 WALL_S = 5.0  # in which nothing of a second's work is late, whatever else this machine does
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -173,6 +175,42 @@ def test_names_in_other_headers_are_not_believed(served: Served) -> None:
         text = httpx.get(served.url + path, headers=said | {"accept": "application/json"}).text
         assert "evil" not in text
         assert served.url in text
+
+
+def burst_of(place: Place) -> list[str]:
+    """Some hundreds of different map tiles, in all formats."""
+    west, south, east, north = place.bbox
+    tiles = [tile for zoom in (14, 15, 16, 17)
+             for tile in TMS.tiles(west, south, east, north, zooms=[zoom])]  # fmt: skip
+    kinds = ("format=png", "format=webp", "format=npy", "rescale=0,0.4&format=png")
+    return [f"{TILES}/{t.z}/{t.x}/{t.y}?{kind}" for t in tiles for kind in kinds][:BURST]
+
+
+def test_a_burst_is_answered_as_one_after_another_or_asked_to_come_back(served: Served) -> None:
+    """Hundreds at once: no connection fails, each 200 is that of a quiet hour, health answers."""
+    paths = burst_of(served.place)
+    assert len(set(paths)) == BURST
+
+    async def all_at_once() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=BURST)
+        async with httpx.AsyncClient(base_url=served.url, limits=limits, timeout=120) as client:
+            return await asyncio.gather(*map(client.get, paths))
+
+    with health_asked(served.url) as statuses:
+        answers = asyncio.run(all_at_once())
+    assert set(statuses) == {200}
+    assert {one.status_code for one in answers} <= {200, 204, 503}
+    drawn = 0
+    with httpx.Client(base_url=served.url, timeout=60) as client:
+        for path, answer in zip(paths, answers, strict=True):
+            if answer.status_code == 503:
+                assert int(answer.headers["retry-after"]) > 0
+                assert answer.json()["code"] == "Overloaded"
+                continue
+            alone = client.get(path)
+            assert (alone.status_code, alone.content) == (answer.status_code, answer.content)
+            drawn += answer.status_code == 200
+    assert drawn >= 64
 
 
 def test_every_row_of_requests_has_variants_of_its_own() -> None:
