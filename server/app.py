@@ -64,6 +64,8 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         cv2.setNumThreads(1)  # tiles are drawn side by side, not each on every core
         limiter = to_thread.current_default_thread_limiter()
+        # Drawings have threads of their own, two for a core; documents may take twice as many,
+        # since they wait for the store more than they compute.
         limiter.total_tokens = max(2 * settings.limit_renders, LEAST_THREADS)
         if home is None:
             services.jobs.start()

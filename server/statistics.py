@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from datacube import Cube
 from datacube.errors import InvalidInput
+from datacube.lonlat import check_bbox
 from server.expressions import MAX_LENGTH, indices
 from server.layers import View
 from server.reader import Frame
@@ -55,8 +56,7 @@ class StatisticsQuery(BaseModel):
             west, south, east, north = (float(part) for part in self.bbox.split(","))
         except ValueError as error:
             raise InvalidInput(f"need bbox=west,south,east,north, got {self.bbox!r}") from error
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-            raise InvalidInput(f"need west < east and south < north in degrees, got {self.bbox}")
+        check_bbox((west, south, east, north))
         height, width = north - south, (east - west) * np.cos(np.radians((north + south) / 2))
         if not 1 / MOST_ASPECT <= width / height <= MOST_ASPECT:
             raise InvalidInput(

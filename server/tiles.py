@@ -28,7 +28,7 @@ from datacube.errors import InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
 from server.expressions import MAX_LENGTH, Formula, find_index, parse
 from server.layers import TRUE_COLOUR, View, find_layer, model_of
-from server.ogc.matrix_sets import crs_text, matrix_set
+from server.ogc.matrix_sets import TileOutOfMatrix, check_in_matrix, crs_text, matrix_set
 from server.reader import Frame, Pixels
 from server.render import class_rgba, encode, flag_rgba, index_rgba, picture
 from server.services import Services, services_of
@@ -138,16 +138,12 @@ class Address:
     tile: morecantile.Tile
 
     def frame(self, size_px: int) -> Frame:
-        """Its edges on the ground; raises NotFound outside the matrix."""
+        """Its edges on the ground; raises TileOutOfMatrix."""
         tms = matrix_set(self.tms_id)
         if self.tile.z > tms.maxzoom:
-            raise NotFound(f"{tms.id} ends at level {tms.maxzoom}, got {self.tile.z}")
+            raise TileOutOfMatrix(f"{tms.id} ends at level {tms.maxzoom}, got {self.tile.z}")
         matrix = tms.tileMatrices[self.tile.z]
-        if self.tile.x >= matrix.matrixWidth or self.tile.y >= matrix.matrixHeight:
-            raise NotFound(
-                f"tile {self.tile.z}/{self.tile.x}/{self.tile.y} lies outside its matrix of "
-                f"{matrix.matrixWidth} x {matrix.matrixHeight}"
-            )
+        check_in_matrix(self.tile, (matrix.matrixWidth, matrix.matrixHeight))
         left, bottom, right, top = tms.xy_bounds(self.tile)
         return Frame(crs_text(self.tms_id), (left, bottom, right, top), size_px)
 
@@ -157,8 +153,8 @@ async def address_of(
     layer_id: str,
     tms_id: str,
     z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
-    x: Annotated[int, Path(ge=0)],
-    y: Annotated[int, Path(ge=0)],
+    x: int,
+    y: int,
 ) -> Address:
     """The tile that a path names; a coroutine, which costs no change of threads."""
     return Address(cube_id, layer_id, tms_id, morecantile.Tile(x, y, z))
