@@ -13,6 +13,8 @@ from datacube.settings import Settings
 from datacube.store.reading import ChunkCache
 from server import (
     collections,
+    difference_export,
+    difference_routes,
     downloads,
     explain,
     health,
@@ -82,13 +84,21 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
     app.state.explainer = explain.Explainer(settings.limit_explanations)
     install_handlers(app)
     put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH, home))
+    app.include_router(_routes())
+    return app
+
+
+def _routes() -> APIRouter:
+    """Every route; of two whose paths fit one address the first answers."""
     ours = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
     ours.include_router(standard_routes())
     ours.include_router(collections.router, tags=["collections"])
+    ours.include_router(difference_routes.router, tags=["tiles"])  # its paths fit the next, too
     ours.include_router(CubeTilerFactory().router, tags=["tiles"])
     ours.include_router(statistics.router, tags=["statistics"])
     ours.include_router(zonal.router, tags=["statistics"])
     ours.include_router(overlay_routes)
+    ours.include_router(difference_export.router, tags=["downloads"])  # its path fits the next, too
     ours.include_router(downloads.router, tags=["downloads"])
     ours.include_router(trust_view.router, tags=["trust"])
     ours.include_router(stories.router, tags=["collections"])
@@ -96,5 +106,4 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
     ours.include_router(task_routes)  # its paths too
     ours.include_router(processes.router, tags=["processes"])
     ours.include_router(health.router)
-    app.include_router(ours)
-    return app
+    return ours

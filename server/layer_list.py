@@ -31,7 +31,8 @@ class Layer:
     """One thing to look at. `variable` is of a product, empty for the measurement.
 
     `kind` keeps measured and inferred apart for a viewer: measured, inferred, explanation,
-    uncertainty, audit, truth or classes. `units`, `low`, `high` and `colormap` make the legend.
+    uncertainty, audit, truth, classes or difference. `units`, `low`, `high` and `colormap` make
+    the legend.
     """
 
     id: str
@@ -47,6 +48,11 @@ class Layer:
     def by_model(self) -> bool:
         """Whether a model has to be named to see it."""
         return self.kind in {"inferred", "explanation", "uncertainty", "audit"}
+
+    @property
+    def banded(self) -> bool:
+        """Whether its pixels are reflectance in bands, to choose from and to compute with."""
+        return self.variable in {"", "reflectance"} and self.kind != "classes"
 
     @property
     def flagged(self) -> bool:
@@ -164,6 +170,19 @@ LAYERS = {
         Layer("scl", "Scene classification", "classes", units="class"),
     )
 }
+
+# What two layers differ by. It is drawn as the others are, and asked for with two operands:
+# so it is in no list of layers that have an address without any (WMTS, STAC, EDR, tilesets).
+DIFFERENCE = Layer(
+    "difference",
+    "Difference of two layers",
+    "difference",
+    "difference",
+    units="difference of an index, or of reflectance",
+    low=-0.2,
+    high=0.2,
+    colormap="rdbu",
+)
 
 
 def makes(model: Model, layer: Layer) -> bool:
