@@ -37,6 +37,8 @@ from server.ogc.routes import PROBLEMS, standard_routes
 from server.overlays import load_overlays
 from server.overlays import router as overlay_routes
 from server.parameters import refuse_unknown_parameters
+from server.places import load_places
+from server.places import router as place_routes
 from server.problems import install_handlers
 from server.services import Services
 from server.task_processes import router as task_routes
@@ -61,6 +63,7 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
     watch_services(services)
     pin_gdal()
     drawn_over, tasks = load_overlays(settings.registry), TaskService(settings)
+    places = load_places(drawn_over.registry)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -75,12 +78,14 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
         services.jobs.stop()
         renders.close()
         drawn_over.close()
+        places.close()
 
     app = FastAPI(
         title="srcube", version="0.1.0", lifespan=lifespan, responses=PROBLEMS,
         docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
     )  # fmt: skip
     app.state.services, app.state.overlays, app.state.tasks = services, drawn_over, tasks
+    app.state.places = places
     app.state.explainer = explain.Explainer(settings.limit_explanations)
     install_handlers(app)
     put_around(app, Layers(settings, metrics, keys, EXPLORER_PATH, home))
@@ -98,6 +103,7 @@ def _routes() -> APIRouter:
     ours.include_router(statistics.router, tags=["statistics"])
     ours.include_router(zonal.router, tags=["statistics"])
     ours.include_router(overlay_routes)
+    ours.include_router(place_routes)
     ours.include_router(difference_export.router, tags=["downloads"])  # its path fits the next, too
     ours.include_router(downloads.router, tags=["downloads"])
     ours.include_router(trust_view.router, tags=["trust"])
