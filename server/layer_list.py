@@ -5,6 +5,7 @@ from typing import Any
 
 from datacube import Cube
 from server.render import FLAG_COLOURS
+from sr_engine.blocks import bands_made
 from sr_engine.model import DifferentiableModel, Model
 from sr_engine.planes import (
     AUDIT_PLANES,
@@ -87,7 +88,7 @@ class Layer:
         return tuple(fit)
 
     def document(self, cube: Cube) -> dict[str, Any]:
-        """The layer as `/collections/{id}` lists it for a cube."""
+        """The layer as `/collections/{id}` lists it for a cube; `bands` are those of each model."""
         fit = self.models_for(cube)
         legend = {
             "min": self.low,
@@ -95,7 +96,7 @@ class Layer:
             "units": self.units,
             "colormap": self.colormap,
         }
-        return {
+        found = {
             "id": self.id,
             "title": self.title,
             "kind": self.kind,
@@ -103,6 +104,9 @@ class Layer:
             "default_model": next(iter(fit), None),
             "legend": legend if self.colormap else _flag_legend() if self.flagged else None,
         }
+        if self.by_model and self.banded:
+            found["bands"] = {name: list(bands_made(cube, find_model(name))) for name in fit}
+        return found
 
 
 LAYERS = {
