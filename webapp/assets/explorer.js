@@ -295,6 +295,7 @@ export class Explorer {
   targets(collection = this.collection) {
     const {shown} = this.model;
     const wanted = new Map();
+    if (shown.collection !== collection?.id) return []; // another one is on its way
     for (const {layer, model, datetime} of [shown.right, shown.left].flatMap((side) => operandsOf(collection, side))) {
       if (layer.models.length) {
         const products = alongOf(collection, shown, {model, date: datetime}, this.model.products);
