@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from datacube import Cube, Product
 from datacube.errors import NotFound
 from datacube.stac.describe import cube_collection
+from server.differences import difference_document
+from server.layer_list import DIFFERENCE
 from server.layers import SENSOR_LEVEL, TRUTH, layers_of
 from server.ogc.answers import GEOJSON, HTML_TOO, Format, answer, base_url, link
 from server.ogc.edr import edr_part
@@ -76,7 +78,10 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
         "storageCrs": cube.grid.crs,
         "scenes": _scene_documents(cube),
         "default_datetime": _default_datetime(cube),
-        "layers": [layer.document(cube) for layer in layers_of(cube)],
+        "layers": [
+            *(layer.document(cube) for layer in layers_of(cube)),
+            difference_document(cube),
+        ],
         "links": _links(base, cube_id),
     }
 
@@ -97,7 +102,7 @@ def _links(base: str, cube_id: str) -> list[Document]:
 
 def _scene_documents(cube: Cube) -> list[Document]:
     truth = Product.open(cube, TRUTH) if TRUTH in cube.root.commit.products else None
-    layers = [layer.id for layer in layers_of(cube)]
+    layers = [*(layer.id for layer in layers_of(cube)), DIFFERENCE.id]
     return [
         {
             "id": one.scene.scene_id,

@@ -200,11 +200,10 @@ def renders(holding: Holding) -> dict[str, Document]:
     finest = level_name(holding.grid.gsd_m)
     found = {}
     for layer, asked in shown_by(holding):
-        colours = layer.variable in {"", "reflectance"} and layer.kind != "classes"
         render: Document = {"title": layer.title, "assets": [finest], "resampling": "bilinear"}
         if layer.kind != "classes":
             span = [layer.low, layer.high]
-            render["rescale"] = [span] * (len(TRUE_COLOUR) if colours else 1)
+            render["rescale"] = [span] * (len(TRUE_COLOUR) if layer.banded else 1)
         if layer.colormap:
             render["colormap_name"] = layer.colormap
         found[layer.id] = render | {"srcube:layer": layer.id, **asked}

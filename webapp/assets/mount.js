@@ -7,12 +7,14 @@ import {helpTool} from "./help.js";
 import {ingestTool} from "./ingest.js";
 import {measureTool} from "./measure.js";
 import {overlaysTool} from "./overlays.js";
+import {searchTool} from "./search.js";
 import {storiesTool} from "./stories.js";
 import {trustTool} from "./trust.js";
 
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
 const TOOLS = [
   helpTool,
+  searchTool,
   storiesTool,
   analyseTool,
   measureTool,
@@ -26,6 +28,7 @@ const SHEETS = [
   "explorer.css",
   "compare.css",
   "help.css",
+  "search.css",
   "stories.css",
   "analyse.css",
   "trust.css",
