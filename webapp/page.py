@@ -4,38 +4,22 @@ Everything a browser needs comes from this process: Panel's own resources, the e
 modules, Leaflet. Nothing is asked of any other host.
 """
 
-import os
 from pathlib import PurePosixPath
 
 import panel as pn
+from bokeh.embed.bundle import extension_dirs
 from bokeh.settings import settings as bokeh_settings
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from panel.io.fastapi import add_applications
 from panel_material_ui.template.base import Page
-from starlette.responses import Response
-from starlette.types import Scope
 
 from webapp.explorer import Explorer
+from webapp.hints import template_with_hints
+from webapp.static_files import KeptFiles, version_of
 from webapp.style import theme
 from webapp.swipe_map import ASSETS
+from webapp.warm import warm_at_start
 from webapp.words import catalogue, language_of
-
-
-class Revalidated(StaticFiles):
-    """Static files that the browser keeps but asks about, so that an upgrade shows at once."""
-
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        """Answer as StaticFiles does, with revalidation asked for."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 def mount_explorer(app: FastAPI, *, api_url: str, path: str = "/explorer") -> None:
@@ -46,14 +30,21 @@ def mount_explorer(app: FastAPI, *, api_url: str, path: str = "/explorer") -> No
     bokeh-fastapi does not look at that.
     """
     bokeh_settings.resources = "server"  # never a content network, whatever the environment says
-    app.mount(f"{path}/assets", Revalidated(directory=ASSETS), name="explorer-assets")
+    version = version_of(ASSETS)
+    app.mount(f"{path}/assets/{version}", KeptFiles(ASSETS, named=True), name="explorer-assets")
+    app.mount(f"{path}/assets", KeptFiles(ASSETS), name="explorer-assets-by-name")
+    for name, folder in extension_dirs.items():  # before those of bokeh-fastapi, which keep nothing
+        app.mount(f"/static/extensions/{name}", KeptFiles(folder), name=f"kept-{name}")
+    app.mount("/static", KeptFiles(bokeh_settings.bokehjs_path()), name="kept-static")
     # Relative to the page's address, so that it also holds behind a proxy's path.
-    assets_url = f"{PurePosixPath(path).name}/assets/"
+    assets_url = f"{PurePosixPath(path).name}/assets/{version}/"
+    template = template_with_hints(assets_url, api_url)
 
     def page() -> Page:
-        return build_page(api_url=api_url, assets_url=assets_url)
+        return build_page(api_url=api_url, assets_url=assets_url, template=template)
 
     add_applications({path: page}, app=app, title=catalogue()["title"])
+    warm_at_start(app, page)
 
 
 def _language() -> str:
@@ -68,7 +59,7 @@ def _embedded() -> bool:
     return bool(pn.state.session_args.get("embed", [b""])[0] == b"1")
 
 
-def build_page(*, api_url: str, assets_url: str) -> Page:
+def build_page(*, api_url: str, assets_url: str, template: str) -> Page:
     """Make the page of one session."""
     words = catalogue(_language())
     explorer = Explorer(api_url=api_url, assets_url=assets_url, words=words)
@@ -82,6 +73,7 @@ def build_page(*, api_url: str, assets_url: str) -> Page:
         sidebar_resizable=False,  # its grip has no role that a screen reader could tell
         sidebar_variant="auto",
         theme_config=theme(words),
+        template=template,
         sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else {},
     )
     explorer.map.dark = page.dark_theme

@@ -19,6 +19,7 @@ class SideControls:
         self.model = pmui.Select(label=words["model"], options={}, visible=False, **FIELD)
         self.date = DateControl(words, words["date"])
         self.look = LookControls(words, words["bands"])
+        self.own = pmui.Column(sizing_mode="stretch_width", margin=0)
         self._collection: Collection | None = None
         self._titles: dict[str, str] = {}
         self._listener: Callable[[], None] = lambda: None
@@ -28,7 +29,18 @@ class SideControls:
 
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""
-        return [self.layer, self.model, *self.date.widgets(), *self.look.widgets()]
+        return [self.layer, self.model, self.own]
+
+    def show_own(self, *, date: bool, look: bool) -> None:
+        """Show a date and a look of this side alone, or not.
+
+        What is not shown is not in the page: a browser would spend a third of its time before the
+        first picture on controls that nobody has asked for.
+        """
+        self.date.show(visible=date)
+        self.look.show(visible=look)
+        shown = [*(self.date.widgets() if date else ()), *(self.look.widgets() if look else ())]
+        self.own.objects = shown
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the person has chosen something else."""

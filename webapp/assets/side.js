@@ -34,8 +34,10 @@ export class Side {
     this.layer = what.layer;
     const there = what.layer && what.scene.layers.includes(what.layer.id);
     const measured = what.collection.layers.find(({kind}) => kind === "measured");
-    this.place("beneath", there && this.computed ? measured : null, {zIndex: 1, className: "pending"});
     this.place("top", there ? what.layer : null, {zIndex: 2});
+    // Asked for after what stands on top of it on either side, which is what people look at.
+    this.ground = there && this.computed ? measured : null;
+    queueMicrotask(() => this.place("beneath", this.ground, {zIndex: 1, className: "pending"}));
     this.describe(there);
   }
 
