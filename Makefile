@@ -13,10 +13,10 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format bench picture diagrams docs lock clean
+.PHONY: help setup setup-dev demo test gate format bench bench-page picture screenshots diagrams docs lock clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## create .venv and install srcube with pinned versions
 	@$(SETUP)
@@ -40,8 +40,14 @@ bench: setup-dev  ## run every benchmark, with the peers they are measured besid
 	@.venv/bin/pip install --quiet "odc-stac>=0.5.3" "titiler.xarray>=2.4,<2.5"
 	@for name in demo ingest fusion tiles load; do .venv/bin/srcube bench $$name || exit 1; done
 
+bench-page: setup-dev  ## measure openings and frames of the page in Chromium, on a quiet machine
+	@PYTHONPATH= .venv/bin/python -m tests.tools.page_bench
+
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture
+
+screenshots: setup-dev  ## take pictures of the page's main states at three sizes, into screenshots/
+	@PYTHONPATH= .venv/bin/python -m tests.tools.screenshots
 
 diagrams:  ## draw the README's two diagrams anew
 	@PYTHONPATH= $(PYTHON) -m tests.tools.diagrams

@@ -16,7 +16,7 @@ from panel_material_ui.template.base import Page
 from webapp.explorer import Explorer
 from webapp.hints import template_with_hints
 from webapp.static_files import KeptFiles, version_of
-from webapp.style import theme
+from webapp.style import HEADER, theme
 from webapp.swipe_map import ASSETS
 from webapp.warm import warm_at_start
 from webapp.words import catalogue, language_of
@@ -74,7 +74,7 @@ def build_page(*, api_url: str, assets_url: str, template: str) -> Page:
         sidebar_variant="auto",
         theme_config=theme(words),
         template=template,
-        sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else {},
+        sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else dict(HEADER),
     )
     explorer.map.dark = page.dark_theme
     page.link(explorer.map, dark_theme="dark")
