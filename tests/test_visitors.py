@@ -6,6 +6,7 @@ Two of them are real pages. How fast tiles are meanwhile is for `srcube bench lo
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -77,7 +78,9 @@ def test_tiles_of_a_drag_are_those_that_a_real_page_asks_for(
     shown = {"smooth": False} | {side: {"model": ""} | said for side, said in sides.items()}
     view = PanView(collection, shown, at, (round(box["width"]), round(box["height"])),
                    int(words["zoom"]))  # fmt: skip
+    at_once = replace(view, _held=set())
     view.fresh()
+    at_once.fresh()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     drag(page, by=(-330, -180), steps=12)
@@ -90,7 +93,11 @@ def test_tiles_of_a_drag_are_those_that_a_real_page_asks_for(
         view.move((moved[0] - at[0]) / 12, (moved[1] - at[1]) / 12)
         expected |= set(view.fresh())
     assert len(expected) > 6
-    assert plain({one for one in asked if "/tiles/" in one}) == plain(expected)
+    # A page looks every 0.2 s, and may miss a corner that came and went: of what is in view in
+    # the end nothing is missing, and nothing is asked for that was not in view.
+    at_once.move(moved[0] - at[0], moved[1] - at[1])
+    real = plain({one for one in asked if "/tiles/" in one})
+    assert plain(set(at_once.fresh())) <= real <= plain(expected)
     plans = [one for one in asked if urlsplit(one).path.endswith("/sr/plan")]
     seen = [float(edge) for edge in parse_qs(urlsplit(plans[-1]).query)["bbox"][0].split(",")]
     assert seen == pytest.approx(view.box(), abs=2e-5)
