@@ -13,7 +13,7 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 from param.parameterized import Event
 
-from webapp.catalog import Collection, showable
+from webapp.catalog import PRESETS, Collection, showable
 from webapp.job_panel import JobPanel
 from webapp.look_controls import DateControl, LookControls, hand_over
 from webapp.side_controls import SideControls
@@ -28,9 +28,11 @@ class Explorer:
     def __init__(self, *, api_url: str, assets_url: str, words: Mapping[str, str]) -> None:
         self.words = words
         self.known: dict[str, Collection] = {}
+        looks = [{"bands": one.bands_query, "rescale": one.rescale_query} for one in PRESETS]
         self.map = SwipeMap(
-            api_url=api_url, assets_url=assets_url, strings=dict(words), sizing_mode="stretch_both"
-        )
+            api_url=api_url, assets_url=assets_url, strings=dict(words), looks=looks,
+            sizing_mode="stretch_both",
+        )  # fmt: skip
         self.collection = pmui.Select(
             label=words["collection"], options={}, **{**FIELD, "margin": (16, 16, 7, 16)}
         )
@@ -214,8 +216,7 @@ class Explorer:
     def _draw_locks(self) -> None:
         self.date.show(visible=self.lock_date.value)
         for side in self.sides:
-            side.date.show(visible=not self.lock_date.value)
-            side.show_look(own=not self.lock_look.value)
+            side.show_own(date=not self.lock_date.value, look=not self.lock_look.value)
         self._draw_look()
 
     def _draw_look(self) -> None:

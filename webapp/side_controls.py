@@ -26,7 +26,8 @@ class SideControls:
         self.difference = DifferenceControls(words)
         self.date = DateControl(words, words["date"])
         self.look = LookControls(words, words["bands"])
-        self._own_look = False
+        self.own = pmui.Column(sizing_mode="stretch_width", margin=0)
+        self._own_date = self._own_look = False
         self._collection: Collection | None = None
         self._titles: dict[str, str] = {}
         self._listener: Callable[[], None] = lambda: None
@@ -36,8 +37,12 @@ class SideControls:
 
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""
-        own = (self.difference, self.date, self.look)
-        return [self.layer, self.model, *(each for one in own for each in one.widgets())]
+        return [self.layer, self.model, self.own]
+
+    def show_own(self, *, date: bool, look: bool) -> None:
+        """Show a date and a look of this side alone, or not; a difference has no look."""
+        self._own_date, self._own_look = date, look
+        self._draw()
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the person has chosen something else."""
@@ -79,14 +84,22 @@ class SideControls:
             chosen = chosen or usual_difference(collection, [one.name for one in indices])
             self.difference.offer(collection, indices, self._titles, chosen)
 
-    def show_look(self, *, own: bool) -> None:
-        """Show the look where the side has its `own`; a difference has none."""
-        self._own_look = own
-        self._draw()
-
     def _draw(self) -> None:
-        self.look.show(visible=self._own_look and not self.differs)
-        self.difference.show(visible=self.differs)
+        """Have in the page what is shown, and nothing else.
+
+        A browser would spend a third of its time before the first picture on controls that nobody
+        has asked for.
+        """
+        wanted = {
+            self.difference: self.differs,
+            self.date: self._own_date,
+            self.look: self._own_look and not self.differs,
+        }
+        for part, visible in wanted.items():
+            part.show(visible=visible)
+        shown = [each for part, visible in wanted.items() if visible for each in part.widgets()]
+        if shown != self.own.objects:
+            self.own.objects = shown
 
     def _layer_chosen(self) -> None:
         if not self._offering:

@@ -12,6 +12,7 @@ import {addFurniture} from "./furniture.js";
 import {firstVisit} from "./help.js";
 import {SuperResolver, alongOf, lacks} from "./jobs.js";
 import {embedded, readLink, writeLink} from "./link.js";
+import {openingOf} from "./opening.js";
 import {Side} from "./side.js";
 import {Why} from "./why.js";
 
@@ -91,8 +92,10 @@ export class Explorer {
     this.watcher.observe(map.getContainer());
   }
 
-  async open() {
-    Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer: firstVisit()});
+  // Python is told nothing before its document is `idle`.
+  async open(idle) {
+    const newcomer = firstVisit();
+    this.busy.set("opening", true); // until Python has said what is shown
     try {
       const [{collections, default: opening}, {models}] = await Promise.all([
         this.api.json(["collections"]), this.api.json(["models"])]);
@@ -100,15 +103,33 @@ export class Explorer {
         collection.bbox = collection.extent.spatial.bbox[0];
         this.collections.set(collection.id, collection);
       }
+      if (!readLink(location.hash)) this.preview(collections, models, {preferred: opening, newcomer});
+      await idle;
+      Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer});
       const listed = this.listIndices(); // not waited for, unless the address names one
       if (/\.index=/.test(location.hash)) await listed;
       Object.assign(this.model, {models, opening: opening ?? ""});
       await this.restore();
       this.model.collections = collections;
+      if (!openingOf(collections, {looks: []})) this.busy.set("opening", false);
       if (!collections.length) this.complain({message: this.strings.no_collections});
     } catch (error) {
+      await idle;
+      this.busy.set("opening", false);
       this.complain(error);
     }
+  }
+
+  // Have the first tiles fetched while the controls are still being drawn.
+  preview(collections, models, wishes) {
+    const shown = openingOf(collections, {...wishes, looks: this.model.looks});
+    if (!shown) return;
+    const collection = this.collections.get(shown.collection);
+    this.previewed = collection;
+    this.arrive(collection);
+    const scene = collection.scenes.find(({datetime}) => datetime === shown.left.date);
+    for (const name of SIDES) this.sides[name].show(this.what(collection, scene, shown[name], models));
+    this.compare.draw();
   }
 
   async listIndices() {
@@ -207,7 +228,9 @@ export class Explorer {
     if (asked && this.asked) this.resolver.cancel(); // what runs is for something no longer shown
     if (asked && this.why.active) this.why.set(true); // the answer was for something else
     Object.assign(this, {collection, asked: key});
-    if (moved) this.arrive(collection);
+    this.busy.set("opening", false);
+    if (moved && collection !== this.previewed) this.arrive(collection);
+    this.previewed = null;
     for (const name of SIDES) this.sides[name].show(this.what(collection, scenes[name], shown[name]));
     this.compare.draw();
     this.dock.tell(this.seen());
@@ -220,9 +243,9 @@ export class Explorer {
   }
 
   // What a side is to show, see Side.show().
-  what(collection, scene, side) {
+  what(collection, scene, side, models = this.model.models) {
     const {layer, model: modelId, bands, index, colormap, rescale} = side;
-    const {models, indices, shown: {smooth}} = this.model;
+    const {indices, shown: {smooth = false}} = this.model;
     const asked = index ? indices.find(({name}) => name === index)?.bands ?? [] : bands.split(",");
     const operands = operandsOf(collection, side);
     const titleOf = (wanted) => models.find(({id}) => id === wanted)?.title ?? wanted;
@@ -272,15 +295,15 @@ export class Explorer {
 
   arrive(collection) {
     this.furniture.tell({notice: collection.notice, attribution: collection.attribution});
-    this.home();
+    this.home(collection);
     if (this.arrivalPlace) this.go(this.arrivalPlace);
     this.overlays.arrive();
   }
 
   // The middle of the collection, near enough that single 10 m pixels can be seen.
-  home() {
-    if (!this.collection) return;
-    const bounds = boundsOf(this.collection.bbox);
+  home(collection = this.collection) {
+    if (!collection) return;
+    const bounds = boundsOf(collection.bbox);
     this.map.invalidateSize({pan: false});
     this.map.setMaxBounds(null);
     const whole = this.map.getBoundsZoom(bounds, false);

@@ -47,8 +47,7 @@ export async function mount({model, el, assets, idle}) {
   el.append(root);
   const explorer = new Explorer(model, {root, frame, tools: TOOLS});
   model.on("remove", () => explorer.close());
-  await idle;
-  await explorer.open();
+  await explorer.open(idle);
 }
 
 // The map lives in a shadow root, which a style sheet of the document does not reach.

@@ -42,8 +42,10 @@ export class Side {
     const onDate = what.layer && areThere(what.operands, what.collection);
     const there = onDate && !what.lacking.length;
     const measured = what.collection.layers.find(({kind}) => kind === "measured");
-    this.place("beneath", onDate && this.computed ? measured : null, {zIndex: 1, className: "pending"});
     this.place("top", there ? what.layer : null, {zIndex: 2});
+    // Asked for after what stands on top of it on either side, which is what people look at.
+    this.ground = onDate && this.computed ? measured : null;
+    queueMicrotask(() => this.place("beneath", this.ground, {zIndex: 1, className: "pending"}));
     this.describe(there, onDate);
   }
 
