@@ -14,6 +14,7 @@ from pyproj import Transformer
 
 from datacube import Cube
 from datacube.cube import CommittedScene
+from datacube.demo import EVENT
 from server.ogc.answers import base_url
 from server.services import Services, services_of
 from sr_engine.registry import DEFAULT_MODEL
@@ -39,7 +40,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Story:
-    """A use case; `place` is (row, column) as shares of the demo's ground."""
+    """A use case; `place` is (row, column) as shares of the demo's ground.
+
+    One of an `event` is told only where the right side is a date after it.
+    """
 
     id: str
     place: tuple[float, float]
@@ -47,8 +51,10 @@ class Story:
     right: Side
     mode: str = "swipe"
     zoom: int = ZOOM
+    event: bool = False
 
 
+BICUBIC = "bicubic-x4"  # of the default model's factor: what it is compared with
 JUNE, JULY, AUGUST = (6, 21), (7, 16), (8, 30)
 STORIES = (
     Story("fields", (0.788, 0.638), Side(JUNE), Side(JUNE, "sr", DEFAULT_MODEL)),
@@ -58,12 +64,19 @@ STORIES = (
         Side(JUNE, index="NDWI", colormap="viridis"),
         Side(JUNE, "sr", DEFAULT_MODEL, "NDWI", "viridis"),
     ),
-    Story("settlements", (0.452, 0.637), Side(JUNE), Side(JUNE, "sr", DEFAULT_MODEL), zoom=17),
+    Story(
+        "settlements",
+        (0.452, 0.637),
+        Side(JUNE, "sr", BICUBIC),
+        Side(JUNE, "sr", DEFAULT_MODEL),
+        zoom=17,
+    ),
     Story(
         "change",
         (0.525, 0.706),
         Side(JULY, "sr", DEFAULT_MODEL, "NDVI"),
         Side(AUGUST, "sr", DEFAULT_MODEL, "NDVI"),
+        event=True,
     ),
 )
 
@@ -78,8 +91,8 @@ def stories(
     the same share of the ground.
     """
     cube = services.catalog.open(cube_id)
-    told = [_document(base_url(request), cube, one) for one in STORIES] if _is_demo(cube) else []
-    return {"stories": told}
+    known = [one for one in STORIES if _is_demo(cube) and _shows_its_event(cube, one)]
+    return {"stories": [_document(base_url(request), cube, one) for one in known]}
 
 
 @router.get(FIGURES_PATH, include_in_schema=False)
@@ -103,6 +116,14 @@ def _days(one: CommittedScene, day: tuple[int, int]) -> int:
 
 def _is_demo(cube: Cube) -> bool:
     return bool(cube.scenes) and "demo_truths" in cube.attributes
+
+
+def _shows_its_event(cube: Cube, story: Story) -> bool:
+    """A demo of before the storm has none; nor has one whose dates all lie before it."""
+    if not story.event:
+        return True
+    happened = cube.attributes.get(EVENT, {}).get("date")
+    return happened is not None and nearest_date(cube.scenes, story.right.day)[:10] >= happened
 
 
 def _document(base: str, cube: Cube, story: Story) -> Document:
