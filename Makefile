@@ -13,7 +13,7 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format bench figures picture diagrams docs lock clean
+.PHONY: help setup setup-dev demo test gate format bench figures picture pictures diagrams docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +40,15 @@ bench: setup-dev  ## run every benchmark, with the peers they are measured besid
 	@.venv/bin/pip install --quiet "odc-stac>=0.5.3" "titiler.xarray>=2.4,<2.5"
 	@.venv/bin/srcube bench all $(ARGS)
 
-figures: setup-dev  ## write the README's table of benchmarks anew from notebooks/benchmarks
+figures: setup-dev  ## write the README's tables anew from the figures that are committed
+	@PYTHONPATH= .venv/bin/python -m tests.tools.readme_tables
 	@PYTHONPATH= .venv/bin/python -m tests.tools.figures
 
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture
+
+pictures: setup-dev  ## draw the README's pictures of experiments anew
+	@PYTHONPATH= .venv/bin/python -m tests.tools.pictures
 
 diagrams:  ## draw the README's two diagrams anew
 	@PYTHONPATH= $(PYTHON) -m tests.tools.diagrams
