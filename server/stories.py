@@ -4,7 +4,7 @@ The words are the page's own, in its languages; here is what it needs to bring t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Annotated, Any
 
@@ -36,6 +36,7 @@ class Side:
     model: str = ""
     index: str = ""
     colormap: str = ""
+    rescale: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ STORIES = (
     ),
     Story(
         "change",
-        (0.525, 0.706),
-        Side(JULY, "sr", DEFAULT_MODEL, "NDVI"),
-        Side(AUGUST, "sr", DEFAULT_MODEL, "NDVI"),
+        (0.525, 0.640),
+        Side(JULY, "sr", DEFAULT_MODEL, "NDVI", "viridis", "0,1"),
+        Side(AUGUST, "sr", DEFAULT_MODEL, "NDVI", "viridis", "0,1"),
         event=True,
     ),
 )
@@ -147,5 +148,5 @@ def _at(cube: Cube, place: tuple[float, float]) -> tuple[float, float]:
 
 
 def _side(cube: Cube, side: Side) -> dict[str, str]:
-    shown = {"layer": side.layer, "model": side.model, "index": side.index}
-    return {**shown, "colormap": side.colormap, "date": nearest_date(cube.scenes, side.day)}
+    shown = {key: value for key, value in asdict(side).items() if key != "day"}
+    return {**shown, "date": nearest_date(cube.scenes, side.day)}
