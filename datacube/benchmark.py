@@ -14,12 +14,13 @@ NAMED_PACKAGES = ("numpy", "zarr", "torch", "opencv-python-headless", "titiler.c
 Figures = Mapping[str, float]
 
 
-def core_seconds(work: Callable[[], object], *, repeat: int = 5) -> float:
-    """Median CPU time of a piece of work, after one run that is not counted.
+def core_seconds(work: Callable[[], object], *, repeat: int = 5, warm_up: bool = True) -> float:
+    """Median CPU time of a piece of work, after one run that is not counted unless it is long.
 
-    CPU time of the whole process: what a busy machine adds in waiting is left out.
+    CPU time of all threads of the process: what a busy machine adds in waiting is left out.
     """
-    work()
+    if warm_up:
+        work()
     taken = []
     for _ in range(repeat):
         started = time.process_time()

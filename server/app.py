@@ -54,7 +54,7 @@ def create_app(settings: Settings, home: Path | None = None) -> FastAPI:
     renders = RenderQueue(
         RenderLimits(settings.limit_renders, settings.limit_waiting, settings.limit_render_s)
     )
-    metrics, keys = Metrics(), KeyRing.load(settings.keys_file)
+    metrics, keys = Metrics(member=home is not None), KeyRing.load(settings.keys_file)
     services = Services(settings, catalog, JobService(settings), renders, metrics)
     watch_services(services)
     pin_gdal()

@@ -35,7 +35,7 @@ from datacube.errors import SrcubeError, Unavailable
 from datacube.settings import Settings
 from server.errors import log
 from server.gdal import pin_gdal, refuse_open_drivers
-from server.metrics import FOLDER
+from server.metrics import FOLDER, forget_process
 from server.observability import log_to_stderr
 from server.protocol import uvicorn_limits
 
@@ -109,6 +109,8 @@ def _keep(members: list[_Member], told: int) -> None:
             if status == MISUSED:
                 raise Unavailable("a process could not be started; it has said why")
             log.error("%s ended with %s; started anew", member.name, status)
+            if member.process and member.process.pid:
+                forget_process(member.process.pid)
             member.start()
 
 

@@ -1,5 +1,6 @@
 """The table of layers: what each shows, which models make it, how its legend reads."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,13 @@ from sr_engine.planes import (
     SIGMA,
 )
 from sr_engine.registry import DEFAULT_MODEL, family_of, find_model, models
-from sr_engine.trust.calibration import calibration_or_none
+from sr_engine.trust.calibration import calibration_of, calibration_or_none
 from sr_engine.trust.domain import Acquisition, abstention
 
 TRUTH = "truth"
 SENSOR_LEVEL, FOR_SENSOR_LEVEL = "L1B", "rec"  # bands not registered; the family made for them
 TRUE_COLOUR = ("B04", "B03", "B02")
+DRAWING_VERSION = 1  # raised when the same pixels are drawn differently
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Layer:
             "kind": self.kind,
             "models": list(fit),
             "default_model": next(iter(fit), None),
+            "versions": {
+                name: version_of(cube, self, find_model(name) if name else None)
+                for name in (fit if self.by_model else ("",))
+            },
             "legend": legend if self.colormap else _flag_legend() if self.flagged else None,
         }
 
@@ -174,6 +180,24 @@ def makes(model: Model, layer: Layer) -> bool:
     if layer.variable == SCALE.name and calibration_or_none(model.card) is None:
         return False
     return layer.variable in {"reflectance", *(plane.name for plane in planes)}
+
+
+def version_of(cube: Cube, layer: Layer, model: Model | None) -> str:
+    """What tiles of a layer depend on besides what is asked of them.
+
+    Another text where the cube, its scenes, the model's numbers, its calibration or the drawing
+    are others, so that an address with this in it may be kept for ever.
+    """
+    commit = cube.root.commit
+    calibrated = model is not None and layer.variable == SCALE.name
+    parts = (
+        commit.uid,
+        commit.generation,
+        model.card.key if model else "",
+        calibration_of(model.card).sha256 if model and calibrated else "",
+        DRAWING_VERSION,
+    )
+    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
 
 
 def _flag_legend() -> dict[str, Any]:

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from datacube import Cube, Product
 from datacube.errors import InvalidInput, NotFound
-from server.layer_list import LAYERS, SENSOR_LEVEL, TRUE_COLOUR, TRUTH, Layer, makes
+from server.layer_list import (
+    LAYERS,
+    SENSOR_LEVEL,
+    TRUE_COLOUR,
+    TRUTH,
+    Layer,
+    makes,
+    version_of,
+)
 from server.reader import (
     Frame,
     Pixels,
@@ -24,7 +32,7 @@ from sr_engine.trust.domain import Acquisition, refuse_outside
 
 __all__ = [
     "LAYERS", "SENSOR_LEVEL", "TRUE_COLOUR", "TRUTH", "Layer", "View", "find_layer", "layers_of",
-    "model_of",
+    "model_of", "version_of",
 ]  # fmt: skip
 
 
@@ -46,6 +54,11 @@ class View:
         product = Product.open(self.cube, path)
         # A product of before there was an audit has no planes for it.
         return product if self.layer.variable in product.variables else None
+
+    @property
+    def version(self) -> str:
+        """What its tiles depend on besides what is asked of them, see `version_of`."""
+        return version_of(self.cube, self.layer, self.model)
 
     @property
     def factor(self) -> int:

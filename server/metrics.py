@@ -1,11 +1,17 @@
-"""Numbers for Prometheus, of one application."""
+"""Numbers for Prometheus, of one application or of the several processes of a fleet.
+
+In a fleet every process writes what it counts into files of a folder, from which whoever is
+asked adds up. What others keep (`watch`) is read when somebody asks; a process that nobody asks
+writes it down after each request.
+"""
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -15,11 +21,16 @@ Readings = Callable[[], Mapping[str, float]]
 
 
 class Metrics:
-    """What is counted as it happens, and what is read when somebody asks."""
+    """What is counted as it happens, and what is read when somebody asks.
 
-    def __init__(self) -> None:
+    `member`: of this process nobody asks, another one of the fleet tells its numbers.
+    """
+
+    def __init__(self, *, member: bool = False) -> None:
         self._registry = CollectorRegistry()
+        self._member = member
         self._watched: list[_Watched] = []
+        self._written: list[_Written] = []
         self.requests = Counter(
             "srcube_requests", "Answers by route and status", ("method", "route", "status"),
             registry=self._registry,
@@ -35,14 +46,23 @@ class Metrics:
 
     def watch(self, *, gauges: Readings, counters: Readings) -> None:
         """Read these whenever numbers are asked for; their names are given without prefix."""
-        self._watched.append(_Watched(gauges, counters))
+        if FOLDER in os.environ:
+            self._written.append(_Written(gauges, counters))
+        else:
+            self._watched.append(_Watched(gauges, counters))
+
+    def answered(self) -> None:
+        """A request has been answered: write down what another process will be asked for."""
+        if self._member:
+            self._write()
 
     def text(self) -> bytes:
         """All numbers in the format that Prometheus reads.
 
-        What several processes of one server count is added up; what is watched is this one's.
+        What several processes of one server count is added up.
         """
         whole = CollectorRegistry()
+        self._write()
         if FOLDER in os.environ:
             MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
         else:
@@ -50,6 +70,10 @@ class Metrics:
         for watched in self._watched:
             whole.register(watched)
         return generate_latest(whole)
+
+    def _write(self) -> None:
+        for written in self._written:
+            written.write()
 
 
 class _Watched(Collector):
@@ -73,3 +97,36 @@ class _Watched(Collector):
             counter = CounterMetricFamily(f"srcube_{name}", name.replace("_", " "))
             counter.add_metric([], value)
             yield counter
+
+
+class _Written:
+    """Numbers that others keep, as the files of a fleet hold them: gauges of those that live."""
+
+    def __init__(self, gauges: Readings, counters: Readings) -> None:
+        self._read_gauges, self._read_counters = gauges, counters
+        self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[str, Counter] = {}
+        self._counted: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def write(self) -> None:
+        """Bring the files up to date."""
+        with self._lock:
+            for name, value in self._read_gauges().items():
+                if name not in self._gauges:
+                    self._gauges[name] = Gauge(
+                        f"srcube_{name}", name.replace("_", " "), registry=None,
+                        multiprocess_mode="livesum",
+                    )  # fmt: skip
+                self._gauges[name].set(value)
+            for name, value in self._read_counters().items():
+                if name not in self._counters:
+                    title = name.replace("_", " ")
+                    self._counters[name] = Counter(f"srcube_{name}", title, registry=None)
+                self._counters[name].inc(max(value - self._counted.get(name, 0.0), 0.0))
+                self._counted[name] = value
+
+
+def forget_process(pid: int) -> None:
+    """A process of a fleet has ended: what it held just then is held no more."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

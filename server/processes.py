@@ -172,7 +172,11 @@ def job_results(request: Request, services: Services_, job_id: str) -> Document:
 
 @router.delete("/jobs/{job_id}")
 def dismiss(services: Services_, job_id: str) -> Document:
-    """Cancel a job; finished blocks are kept, the one in hand ends within two seconds."""
+    """Cancel a job; finished blocks are kept, and nothing more is computed.
+
+    The block in hand ends within two seconds; on a Dask cluster, where nothing stops a running
+    task, it ends by itself and is not counted.
+    """
     return services.jobs.dismiss(job_id).document()
 
 

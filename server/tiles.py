@@ -34,7 +34,6 @@ from server.render import class_rgba, encode, flag_rgba, index_rgba, picture
 from server.services import Services, services_of
 from server.tile_data import DATA_MEDIA, encode_values, values_of
 
-DRAWING_VERSION = 1  # part of every ETag; raised when the same pixels are drawn differently
 MEDIA = {"webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg", **DATA_MEDIA}
 MAX_ZOOM = 24
 INDEX_RANGE = (-1.0, 1.0)
@@ -60,7 +59,7 @@ class TileQuery(BaseModel):
         str | None, Field(max_length=MAX_LENGTH, description="(B08-B04)/(B08+B04)")
     ] = None
     colormap: Annotated[str | None, Field(max_length=40, description="see /colorMaps")] = None
-    v: Annotated[str | None, Field(max_length=20, description="generation, to cache it")] = None
+    v: Annotated[str | None, Field(max_length=20, description="version, to cache it")] = None
 
     def stretch(self) -> tuple[float, float] | None:
         """The range asked for; raises InvalidInput unless it is two finite, rising numbers."""
@@ -278,7 +277,7 @@ async def _answer(
         return Response(status_code=204, headers={"cache-control": "no-store"})
     data, final = drawn
     headers = {
-        "cache-control": _cache_control(query, view.cube, final=final),
+        "cache-control": _cache_control(query, view, final=final),
         "x-srcube-complete": str(final).lower(),
     }
     if final:
@@ -288,20 +287,18 @@ async def _answer(
 
 def _etag(view: View, query: TileQuery, frame: Frame) -> str:
     """A strong tag from all that a final tile depends on: data, model, request, drawing code."""
-    commit = view.cube.root.commit
-    model = view.model.card.key if view.model else ""
     parts = (
-        commit.uid, commit.generation, view.layer.id, view.slot, model, frame,
+        view.version, view.layer.id, view.slot, view.model and view.model.card.id, frame,
         query.bands, query.rescale, query.resampling, query.format, query.index,
-        query.expression, query.colormap, DRAWING_VERSION,
+        query.expression, query.colormap,
     )  # fmt: skip
     return f'"{hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()}"'
 
 
-def _cache_control(query: TileQuery, cube: Cube, *, final: bool) -> str:
+def _cache_control(query: TileQuery, view: View, *, final: bool) -> str:
     if not final:
         return "no-store"
-    if query.v == str(cube.generation):
+    if query.v == view.version:
         return "public, max-age=31536000, immutable"
     return "no-cache"
 
@@ -310,12 +307,12 @@ def tilejson(
     request: Request, services: Services_, query: TileQuery_, cube_id: str, layer_id: str,
     tms_id: str,
 ) -> TileJSON:  # fmt: skip
-    """TileJSON 3.0 of one layer, with a template that is cacheable for this generation."""
+    """TileJSON 3.0 of one layer, with a template that may be kept for ever."""
     cube = services.catalog.open(cube_id)
     view = find_view(cube, layer_id, query)
     tms = matrix_set(tms_id)
     asked: dict[str, Any] = query.model_dump(by_alias=True, exclude_none=True)
-    asked["v"] = str(cube.generation)
+    asked["v"] = view.version
     base = str(request.base_url) + f"collections/{cube_id}/layers/{layer_id}/tiles/{tms_id}/"
     return TileJSON(
         tilejson="3.0.0",

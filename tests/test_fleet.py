@@ -15,6 +15,7 @@ import websockets
 from server.load.process import ServerProcess, serving_process
 from tests.test_jobs import Field, events_of, finished, make_field
 from tests.test_jobs_faults import wait_for
+from tests.test_tiles import tile_path
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,22 @@ def test_the_page_lives_in_one_process_though_any_may_be_asked(fleet: Fleet) -> 
 
 
 def test_numbers_of_all_processes_are_added_up(fleet: Fleet) -> None:
-    def count() -> float:
+    def count(name: str) -> float:
         text = httpx.get(f"{fleet.url}/metrics").text
-        found = re.findall(r"^srcube_requests_total\{.*tiles.*\} (\S+)$", text, re.MULTILINE)
+        found = re.findall(rf"^srcube_{name} (\S+)$", text, re.MULTILINE)
+        assert found, name
         return sum(map(float, found))
 
-    before = count()
+    requests, hits = r"requests_total\{.*tiles.*\}", "chunk_cache_hits_total"
+    before = {name: count(name) for name in (requests, hits)}
+    path = tile_path(fleet.url, 15, cube_id="field")
     for _ in range(20):
-        assert fleet.tile().status_code in {200, 204}
-    assert count() == before + 20
+        assert httpx.get(fleet.url + path).status_code == 200
+    assert count(requests) == before[requests] + 20
+    # Tiles are drawn elsewhere than numbers are asked for: what is kept there is told, too.
+    assert count(hits) > before[hits]
+    assert count("chunk_cache_bytes") > 0
+    assert count("renders_waiting") == count("renders_drawing") == 0
 
 
 def test_a_tile_process_that_dies_is_started_anew_and_others_answer_meanwhile(

@@ -71,6 +71,15 @@ def test_pystac_client_finds_every_item_page_by_page(catalog: Client, product_id
     assert sorted(everything) == sorted([*found, f"S2X_04{suffix}"])
 
 
+def test_whoever_may_only_look_may_search(root: Path) -> None:
+    """Beyond one machine everybody may look; pystac-client asks by POST unless told otherwise."""
+    with serving(Settings(data=str(root), port=0, anonymous="view")) as url:
+        found = ids(catalog=Client.open(url + "/"), collections=["field"], limit=2)
+        assert found == [f"S2X_{day:02d}" for day in reversed(DAYS)]
+        computing = httpx.post(url + "/processes/super-resolve/execution", json={"inputs": {}})
+        assert computing.status_code == 401
+
+
 def test_searches_by_time_place_and_id(catalog: Client) -> None:
     asked: dict[str, Any] = {"catalog": catalog, "collections": ["field"]}
     assert ids(**asked, datetime="2024-01-04/2024-01-09") == ["S2X_09", "S2X_04"]

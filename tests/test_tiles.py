@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,13 +22,17 @@ from datacube import Catalog, Cube, CubeSpec, Grid, ScenePixels, Window, find_ba
 from datacube.scene import parse_rfc3339
 from datacube.settings import Settings
 from datacube.simulation import landmark
+from server.layers import LAYERS, version_of
 from server.reader import Frame, Pixels, _places, read_scene
 from server.render import Stretch, encode, rgba
+from sr_engine.bicubic import bicubic
+from sr_engine.polyphase import PolyphaseModel
 from tests.conftest import serving
 from tests.scenes import BANDS, new_cube, pixels, scene
 
 TMS = morecantile.tms.get("WebMercatorQuad")
 MERCATOR = "EPSG:3857"
+NOTHING = np.zeros((2, 2, 5, 5), np.float32)
 
 
 def frame_around(grid: Grid, zoom: int, size_px: int = 256) -> Frame:
@@ -211,14 +216,22 @@ def test_a_known_edge_is_drawn_where_it_lies(
     assert abs(crossing - expected - shift) / pixel < 0.1
 
 
-def test_etag_304_and_generation(live_server: str) -> None:
+def version(url: str, layer: str, model: str = "", cube_id: str = "simulated") -> str:
+    """What the collection says that a layer's tiles are to be asked with."""
+    layers = fetch(url, f"/collections/{cube_id}").json()["layers"]
+    return str(next(one for one in layers if one["id"] == layer)["versions"][model])
+
+
+def test_etag_304_and_version(live_server: str) -> None:
     path = tile_path(live_server, 15)
-    generation = fetch(live_server, "/collections/simulated").json()["generation"]
-    first = fetch(live_server, path, v=generation)
+    v = version(live_server, "lr")
+    first = fetch(live_server, path, v=v)
     assert "immutable" in first.headers["cache-control"]
+    strange = fetch(live_server, path, v=version(live_server, "sr", "wiener-x2"))
+    assert strange.headers["cache-control"] == "no-cache"
     again = httpx.get(
         live_server + path,
-        params={"v": generation},
+        params={"v": v},
         headers={"if-none-match": first.headers["etag"]},
     )
     assert again.status_code == 304
@@ -226,6 +239,25 @@ def test_etag_304_and_generation(live_server: str) -> None:
     assert fetch(live_server, path).headers["cache-control"] == "no-cache"
     other = fetch(live_server, path, rescale="0,0.5")
     assert other.headers["etag"] != first.headers["etag"]
+
+
+def test_other_numbers_of_a_model_or_another_cube_of_one_name_have_another_address(
+    tmp_path: Path,
+) -> None:
+    cube, _ = smooth_cube(tmp_path / "one", (120, 100))
+    again, _ = smooth_cube(tmp_path / "two", (120, 100))
+    model = bicubic(2)
+    retrained = PolyphaseModel(replace(model.card, weights_sha256="f" * 64), lambda _: NOTHING)
+    sr, lr = LAYERS["sr"], LAYERS["lr"]
+    seen = [
+        version_of(cube, sr, model),
+        version_of(cube, sr, retrained),
+        version_of(again, sr, model),
+        version_of(cube, lr, None),
+        version_of(cube.append(scene(9), pixels(9, (120, 100))), lr, None),
+    ]
+    assert len(set(seen)) == len(seen)
+    assert version_of(Catalog(open_storage(tmp_path / "one")).open("field"), lr, None) == seen[4]
 
 
 def test_a_new_scene_is_seen_at_once_and_old_urls_are_not_stale(tmp_path: Path) -> None:

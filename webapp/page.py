@@ -84,8 +84,20 @@ def build_page(*, api_url: str, assets_url: str) -> Page:
         theme_config=theme(words),
         sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else {},
     )
+    _let_go(page)
     explorer.map.dark = page.dark_theme
     page.link(explorer.map, dark_theme="dark")
     # On a phone the drawer lies over the map: closed until asked for.
     explorer.map.param.watch(lambda event: page.param.update(sidebar_open=not event.new), "narrow")
     return page
+
+
+def _let_go(page: Page) -> None:
+    """Undo that the page watches whether Panel is busy.
+
+    That is one flag of all sessions, so that a visitor would see others at work; and by the watcher
+    it would hold every page that was ever opened, some megabytes each.
+    """
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", ())):
+        if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
+            pn.state.param.unwatch(watcher)

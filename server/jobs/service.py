@@ -133,7 +133,7 @@ class JobService:
         return self._ledger_or_refusal().of_client(client, limit)
 
     def dismiss(self, job_id: str, why: str = "cancelled") -> Job:
-        """Cancel: nothing more is computed, and a block in hand ends within two seconds."""
+        """Cancel: nothing more is computed, and a block in hand ends as its executor says."""
         job = self._ledger_or_refusal().dismiss(job_id, why)
         self._watchers.ring([job_id])
         self._supervisor.look()

@@ -22,7 +22,7 @@ from server.jobs.tasks import FindModel, Outcome, Report, run_block
 from sr_engine.registry import find_model, models
 from sr_engine.threads import use_one_thread
 
-GRACE_S = 1.0  # for a cancelled block to end by itself, and again between SIGTERM and SIGKILL
+GRACE_S = 0.8  # for a cancelled block to end by itself, and again between SIGTERM and SIGKILL
 MEGABYTE = 1_000_000
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 STARTS_PER_MINUTE = 30  # beyond this a worker cannot live here, whatever the block

@@ -8,6 +8,7 @@ from datacube.benchmark import Figures
 from datacube.settings import Settings
 from server.load.asks import bench_cube
 from server.load.burst import burst_figures
+from server.load.cancels import slowest_cancel_s
 from server.load.kills import lost_jobs
 from server.load.neighbours import p95_ratio
 from server.load.process import serving_process
@@ -28,6 +29,7 @@ def load_figures(settings: Settings) -> Figures:
             figures |= burst_figures(server, cube)
         with serving_process(root) as server:
             figures["tile_p95_ratio_during_sr"] = p95_ratio(server, cube)
+            figures["cancel_slowest_s"] = slowest_cancel_s(server, cube)
         with serving_process(root, cache_mb=64) as server:
             figures |= asyncio.run(Soak(server, cube, settings.bench_minutes * 60).figures())
     with tempfile.TemporaryDirectory() as folder:

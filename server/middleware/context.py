@@ -63,6 +63,7 @@ class RequestContext:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.requests.labels(scope["method"], route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.answered()
         facts = {
             "method": scope["method"],
             "path": scope["path"],

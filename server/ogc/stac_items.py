@@ -24,9 +24,9 @@ from datacube.stac.describe import (
 )
 from datacube.stac.footprint import footprint_of
 from datacube.store.conventions import level_name
-from server.layers import LAYERS, TRUE_COLOUR, TRUTH, Layer, layers_of
+from server.layers import LAYERS, TRUE_COLOUR, TRUTH, Layer, layers_of, version_of
 from server.ogc.answers import GEOJSON, Document, link, templated
-from sr_engine.registry import models
+from sr_engine.registry import find_model, models
 
 RENDER = "https://stac-extensions.github.io/render/v2.0.0/schema.json"
 WEB_MAP_LINKS = "https://stac-extensions.github.io/web-map-links/v1.2.0/schema.json"
@@ -112,7 +112,9 @@ class Entry:
         path = f"{base}/collections/{self.holding.cube_id}"
         found = [link("wmts", f"{path}/WMTSCapabilities.xml", "application/xml")]
         for layer, asked in shown_by(self.holding):
-            stamp = {"datetime": self.one.scene.stamp, "v": str(self.holding.cube.generation)}
+            model = find_model(asked["model"]) if "model" in asked else None
+            version = version_of(self.holding.cube, layer, model)
+            stamp = {"datetime": self.one.scene.stamp, "v": version}
             query = urlencode(asked | stamp)
             tiles = f"{path}/layers/{layer.id}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}?{query}"
             found.append(templated("xyz", tiles, "image/webp", layer.title))

@@ -32,11 +32,11 @@ class TilesetQuery(TileQuery):
 
     f: Annotated[Literal["json", "html"] | None, Field(description="json or html")] = None
 
-    def asked(self, cube: Cube) -> dict[str, Any]:
-        """Parameters of the tiles' template, cacheable for this generation of the cube."""
+    def asked(self, view: View) -> dict[str, Any]:
+        """Parameters of the tiles' template, with its version, so that it may be kept for ever."""
         given = self.model_dump(by_alias=True, exclude_unset=True, exclude={"f"})
         return {key: value for key, value in given.items() if value is not None} | {
-            "v": str(cube.generation)
+            "v": view.version
         }
 
 
@@ -81,7 +81,7 @@ def tileset(
     """One tileset: its matrix set, its limits, and the templates of its tiles."""
     cube, tms = services.catalog.open(cube_id), matrix_set(tms_id)
     view = find_view(cube, layer_id, query)
-    document = tileset_document(base_url(request), cube_id, view, tms, query.asked(cube))
+    document = tileset_document(base_url(request), cube_id, view, tms, query.asked(view))
     return answer(request, document, query.f)
 
 

@@ -97,7 +97,7 @@ def _layer(contents: ET.Element, path: str, view: View, sets: list[TileMatrixSet
     _times(entry, view)
     for tms in sets:
         _limited(entry, view, tms)
-    asked = {"v": view.cube.generation} | ({"model": model.id} if model else {})
+    asked = {"v": view.version} | ({"model": model.id} if model else {})
     template = f"{path}/layers/{view.layer.id}/tiles/{{TileMatrixSet}}"
     for name in FORMATS:
         query = f"{urlencode({**asked, 'format': name})}&datetime={{Time}}"

@@ -4,15 +4,13 @@ Times are core-seconds of the whole process on one torch thread, medians of repe
 timed ends with the map itself, not with its pictures.
 """
 
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from datacube import Grid, Window
+from datacube.benchmark import core_seconds
 from datacube.scene import reflectance_from_dn
 from datacube.simulation import acquire, build_landscape, plan_season
 from sr_engine.explain.attribution import local_attribution
@@ -41,11 +39,15 @@ def explain_figures(model: PatchModel | None = None) -> dict[str, float]:
         middle = Window(168, 268, WINDOW_PX, WINDOW_PX)
         errors = [local_attribution(case).completeness_error for case in _windows(scene, chosen)]
         return {
-            "lam_core_s": _core_seconds(
-                lambda: local_attribution(open_case(scene, chosen, middle)), REPEATS
+            "lam_core_s": core_seconds(
+                lambda: local_attribution(open_case(scene, chosen, middle)),
+                repeat=REPEATS,
+                warm_up=False,
             ),
             "lam_completeness_error": max(errors),
-            "saliency_view_core_s": _core_seconds(lambda: _layer(scene, chosen), 1),
+            "saliency_view_core_s": core_seconds(
+                lambda: _layer(scene, chosen), repeat=1, warm_up=False
+            ),
         }
     finally:
         torch.set_num_threads(threads)
@@ -90,13 +92,3 @@ def _windows(scene: _Simulated, model: PatchModel) -> list[Case]:
 def _layer(scene: _Simulated, model: PatchModel) -> Reflectance:
     view = View.of(open_case(scene, model, Window(0, 0, *VIEW_PX)))
     return diffusion_layer(differentiable(model).module(BANDS), view)
-
-
-def _core_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median processor time of all threads that `work` takes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return statistics.median(taken)

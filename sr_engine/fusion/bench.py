@@ -6,13 +6,12 @@ repeats. Everything simulated is integrated numerically at 1.25 m.
 """
 
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from datacube.benchmark import core_seconds
 from datacube.simulation.landscape import Landscape, build_landscape
 from sr_engine.fusion.fuse import fuse
 from sr_engine.fusion.settings import FusionResult, FusionSettings
@@ -79,11 +78,15 @@ def _quality(seed: int) -> dict[str, float]:
 def _times() -> dict[str, float]:
     plan = TrialPlan(seed=SEEDS[0])
     trial = simulate_trial(plan)
-    closed = _core_seconds(lambda: fuse(trial.observations, trial.bands, 2), REPEATS)
+    closed = core_seconds(
+        lambda: fuse(trial.observations, trial.bands, 2), repeat=REPEATS, warm_up=False
+    )
     iterative = FusionSettings(method="lbfgs_adam")
     results: list[FusionResult] = []
-    slow = _core_seconds(
-        lambda: results.append(fuse(trial.observations, trial.bands, 2, iterative)), 1
+    slow = core_seconds(
+        lambda: results.append(fuse(trial.observations, trial.bands, 2, iterative)),
+        repeat=1,
+        warm_up=False,
     )
     large = replace(plan, shape=VIEW_PX)
     view = simulate_trial(large, _landscape(large))
@@ -91,19 +94,11 @@ def _times() -> dict[str, float]:
         "closed_form_core_s": closed,
         "speedup_vs_lbfgs_adam": slow / closed,
         "lbfgs_adam_x2_8_gain_db": gain_db(trial, results[0]),
-        "view_x4_core_s": _core_seconds(lambda: fuse(view.observations, view.bands, 4), REPEATS),
+        "view_x4_core_s": core_seconds(
+            lambda: fuse(view.observations, view.bands, 4), repeat=REPEATS, warm_up=False
+        ),
     }
 
 
 def _landscape(plan: TrialPlan) -> Landscape:
     return build_landscape(plan.seed, plan.shape)
-
-
-def _core_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median processor time of all threads that `work` takes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return statistics.median(taken)

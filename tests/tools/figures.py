@@ -40,6 +40,8 @@ LINES = (
     Line("the same: errors", "load", "soak_errors", "0"),
     Line("the same: memory at the end over the beginning", "load", "soak_memory_growth_ratio",
          "1"),
+    Line("seconds until a cancelled job computes nothing more, at most", "load",
+         "cancel_slowest_s", "2"),
     Line("jobs lost by twenty `kill -9` of the server", "load", "kill_lost_jobs", "0"),
 )  # fmt: skip
 
@@ -47,9 +49,12 @@ LINES = (
 def table(document: Document) -> str:
     """The README's part: machine and day, peers, then figures beside their goals."""
     machine = document["machine"]
-    lines = [
+    told = (
         f"Measured on {document['measured']} ({machine['processor']}, {machine['cores']} cores, "
-        f"Python {machine['python']}), medians of {document['repeat']} runs, those of load of one:",
+        f"Python {machine['python']}), medians of {document['repeat']} runs, those of load of one:"
+    )
+    lines = [
+        told,
         "",
         "| what | srcube | peer from PyPI | times better |",
         "|---|---|---|---|",

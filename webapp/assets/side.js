@@ -64,7 +64,7 @@ export class Side {
       model: layer.models.length ? model : undefined,
       ...(banded && {bands: index ? undefined : bands, index, rescale, colormap: index && colormap}),
       resampling: smooth ? "bilinear" : "nearest",
-      v: collection.generation,
+      v: layer.versions[layer.models.length ? model : ""],
     };
     const path = ["collections", collection.id, "layers", layer.id, "tiles", "WebMercatorQuad"];
     return {
