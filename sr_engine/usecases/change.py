@@ -9,13 +9,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from datacube.simulation.storm import TREES, Storm, fell, storm_window
+from datacube.simulation.storm import TREES, storm_window
 from sr_engine.usecases.decide import NDVI, Case, Task, Values, decide
 from sr_engine.usecases.objects import by_area
 from sr_engine.usecases.rivals import Rival
 from sr_engine.usecases.site import PIXEL_M, SHAPE, Site
-
-__all__ = ["AFTER", "BEFORE", "WINDOW", "Storm", "fall", "fell", "storm_case"]
 
 WINDOW = storm_window(SHAPE)
 BEFORE, AFTER = 7, 9  # passes of 16 July and 30 August
