@@ -26,7 +26,7 @@ demo: setup  ## build the demo catalog if it is not there, and serve it
 
 setup-dev:  ## like setup, with the tools that the tests need
 	@$(SETUP) --dev
-	@$(PYTHON) tests/tools/chromium.py
+	@$(PYTHON) tests/tools/debian.py
 
 test: setup-dev gate  ## set up, then run the whole gate
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from datacube.errors import InvalidInput
@@ -41,6 +41,17 @@ def _named(value: object) -> object:
     return {name: address for name, _, address in pairs}
 
 
+def _database(value: object) -> object:
+    """A file, or the URL of a PostgreSQL, which may hold a password and is kept from view."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("postgresql://", "postgres://")):
+        return SecretStr(value)
+    if "://" in value:
+        raise ValueError("need a file, or postgresql://user:password@host/database")
+    return Path(value)
+
+
 def _home_data() -> str:
     return str(Path.home() / ".local/share/srcube")
 
@@ -48,7 +59,9 @@ def _home_data() -> str:
 class Settings(BaseSettings):
     """Settings of one process; unknown `SRCUBE_` variables are refused by `from_environment`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data: str = Field(
         default_factory=_home_data,
@@ -73,8 +86,11 @@ class Settings(BaseSettings):
     unwatched_s: float = Field(
         default=30, gt=0, description="a job that was watched is dropped after so long unwatched"
     )
-    jobs_db: Path | None = Field(
-        default=None, description="file of the jobs' database; by default below the catalog's root"
+    jobs_db: Annotated[Path | SecretStr | None, BeforeValidator(_database)] = Field(
+        default=None,
+        description="file of the jobs' database, by default below the catalog's root; or a "
+        "postgresql:// URL, where several servers share the jobs of a catalog that all of them "
+        "name by the same address (needs the extra postgres)",
     )
     workers: int = Field(
         default_factory=lambda: min(max((os.cpu_count() or 1) // 2, 1), 4),
@@ -159,6 +175,13 @@ class Settings(BaseSettings):
     )
 
     @property
+    def address(self) -> str:
+        """The catalog as any process may name it: a folder by its whole path."""
+        if "://" in self.data:
+            return self.data.rstrip("/")
+        return str(Path(self.data).expanduser().absolute())
+
+    @property
     def models_folder(self) -> Path:
         """Where imported models are kept: on this machine, also where the cubes are not."""
         if self.models is not None:
@@ -179,7 +202,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = PREFIX + str(first["loc"][0]).upper()
-            message = f"{name}={str(first['input'])[:60]!r}: {first['msg'].lower()}"
+            secret = first["loc"][0] == "jobs_db"
+            shown = "..." if secret else repr(str(first["input"])[:60])
+            message = f"{name}={shown}: {first['msg'].lower()}"
             raise InvalidInput(message) from error
 
 

@@ -210,7 +210,7 @@ def ingest(
     order = {
         **asked,
         "task": "ingest",
-        "data": settings.data,
+        "data": settings.address,
         "place": source.place,
         "collection": source.collection,
         "hosts": [*source.hosts, *settings.allow_hosts],
@@ -241,7 +241,7 @@ def evaluate(
         "collection": wish.collection, "datetime": stamp, "model": model.card.id,
         "bbox": wish.bbox, "key": model.card.key, "uid": cube.root.commit.uid,
     }  # fmt: skip
-    order = {**asked, "task": "evaluate", "data": settings.data}
+    order = {**asked, "task": "evaluate", "data": settings.address}
     job = tasks.submit(NewTask(client_of(request), "evaluate", asked, order))
     response.headers["location"] = f"/jobs/{job.id}"
     return job.document()

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
 
 from datacube import Catalog, open_storage
 from datacube.demo import DemoSize, build_simulated
 from datacube.settings import Settings
 from server.local import LocalServer
 from server.main import make_app
+from tests.postgres import Cluster, running_cluster
 
 # Property tests are judged by their law, never by the clock.
 hypothesis_settings.register_profile("srcube", deadline=None, print_blob=True)
@@ -46,6 +48,22 @@ def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     build_simulated(Catalog(open_storage(root)), "simulated", size=SIZE)
     with serving(Settings(data=str(root), port=0, limit_blocks=16)) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL of the tests' own, running before and after each of them."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def jobs_in(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of a catalog whose jobs are in a file, and in a PostgreSQL."""
+    if request.param == "sqlite":
+        return Settings(data=str(tmp_path), jobs_db=tmp_path / "jobs.sqlite3")
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return Settings(data=str(tmp_path), jobs_db=SecretStr(cluster.url))
 
 
 @contextmanager

@@ -4,39 +4,49 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from datacube.errors import OutOfSpace, Unavailable
+from datacube.settings import Settings
 from server.errors import TooMany
-from server.jobs.blocks import LEASE_S, MOST_ATTEMPTS, BlockQueue
-from server.jobs.database import Database
+from server.jobs.address import address_of, open_database
+from server.jobs.attendance import Attendance
+from server.jobs.blocks import MOST_ATTEMPTS, BlockQueue
+from server.jobs.database import Database, Transaction
+from server.jobs.leases import LEASE_S
 from server.jobs.ledger import Ledger, Limits
 from server.jobs.records import ENDED, BlockTask, Job, NewJob
+from server.jobs.sqlite import SqliteDatabase
+from server.jobs.watchers import Watchers
 
 MANY = Limits(1000, 1000)
 
 
 class Clock:
-    """A monotonic clock that a test moves."""
+    """A clock that a test moves, in place of a database's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+        monkeypatch.setattr(database, "now", lambda _db: self.now)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "jobs.sqlite3")
+def database(jobs_in: Settings) -> Iterator[Database]:
+    opened = open_database(address_of(jobs_in))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(database, monkeypatch)
 
 
 def task(number: int) -> BlockTask:
@@ -66,16 +76,17 @@ def test_equal_wishes_of_a_client_are_one_job_until_it_ends(database: Database) 
 
 
 def test_the_database_itself_holds_one_active_job_and_one_unfinished_block_of_a_key(
-    database: Database, tmp_path: Path
+    database: Database,
 ) -> None:
     Ledger(database).add(wish("a", [1]), MANY)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as other:
-        other.execute("CREATE TEMP TABLE job AS SELECT * FROM jobs")
-        other.execute("UPDATE job SET number = 99, id = 'other'")
-        with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE.*jobs\.key"):
-            other.execute("INSERT INTO jobs SELECT * FROM job")
-        with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE.*blocks\.key"):
-            other.execute("INSERT INTO blocks (key, task, model) SELECT key, '', '' FROM blocks")
+    columns = "key, client, process, asked, state, total, cached, estimated_s, created, updated"
+    job = f"INSERT INTO jobs (id, {columns}) SELECT 'other', {columns} FROM jobs"  # noqa: S608 (names of ours)
+    with pytest.raises(Unavailable, match=r"UNIQUE.*jobs\.key|one_active_job_of_a_key"):
+        database.write(lambda db: db.execute(job))
+    block = "INSERT INTO blocks (key, task, model) SELECT key, '', '' FROM blocks"
+    with pytest.raises(Unavailable, match=r"UNIQUE.*blocks\.key|one_unfinished_block_of_a_key"):
+        database.write(lambda db: db.execute(block))
+    assert Ledger(database).find("a").state == "accepted"
 
 
 def test_limits_count_waiting_and_running_jobs_of_all_and_of_one(database: Database) -> None:
@@ -100,10 +111,9 @@ def test_a_small_wish_does_not_wait_for_a_large_one(database: Database) -> None:
     assert order == [9, 2, 8, 3, 4]
 
 
-def test_a_lease_ends_by_the_monotonic_clock_and_not_before(database: Database) -> None:
-    clock = Clock()
+def test_a_lease_ends_by_the_clock_and_not_before(database: Database, clock: Clock) -> None:
     Ledger(database).add(wish("a", [1]), MANY)
-    mine, other = BlockQueue(database, clock), BlockQueue(database, clock)
+    mine, other = BlockQueue(database), BlockQueue(database)
     lease = take(mine)
     clock.now += 0.9 * LEASE_S
     assert other.take() is None
@@ -115,31 +125,49 @@ def test_a_lease_ends_by_the_monotonic_clock_and_not_before(database: Database) 
     mine.renew([lease])  # it is no longer mine
     clock.now += 1.01 * LEASE_S
     assert take(mine) == lease
+    assert other.give_back(lease, "late") == frozenset()  # nor is it the other's
+    assert other.take() is None
 
 
-def test_leases_of_another_boot_of_the_machine_are_free_at_once(database: Database) -> None:
-    clock = Clock()
+def test_a_clock_that_is_set_back_keeps_no_lease(database: Database, clock: Clock) -> None:
     Ledger(database).add(wish("a", [1]), MANY)
-    before, after = BlockQueue(database, clock), BlockQueue(database, clock)
+    mine, other = BlockQueue(database), BlockQueue(database)
+    lease = take(mine)
+    clock.now -= 3600
+    mine.renew([lease])  # in time
+    assert other.take() is None
+    clock.now -= 3600
+    assert take(other) == lease
+
+
+def test_leases_of_another_boot_of_the_machine_are_free_at_once(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(database).add(wish("a", [1]), MANY)
+    before, after = BlockQueue(database), BlockQueue(database)
     lease = take(before)
     assert after.take() is None
-    after._boot = "another"  # a new start of the machine: the clock begins anew as well
-    clock.now = 5.0
+    monkeypatch.setattr(database, "clock_id", "another")  # a new start: it begins anew as well
+    clock.now = 995.0
     assert take(after) == lease
 
 
-def test_leases_of_a_process_that_is_gone_are_free_at_once(
-    database: Database, tmp_path: Path
+def test_leases_of_a_process_that_is_gone_are_free_at_once_and_of_another_machine_never(
+    database: Database, jobs_in: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Ledger(database).add(wish("a", [1]), MANY)
     taking = (
-        "import sys; from pathlib import Path; from server.jobs.database import Database;"
-        "from server.jobs.blocks import BlockQueue;"
-        "assert BlockQueue(Database(Path(sys.argv[1]))).take()"
+        "from datacube.settings import Settings; from server.jobs.blocks import BlockQueue;"
+        "from server.jobs.address import address_of, open_database;"
+        "assert BlockQueue(open_database(address_of(Settings.from_environment()))).take()"
     )
-    path = str(tmp_path / "jobs.sqlite3")
-    subprocess.run([sys.executable, "-c", taking, path], check=True, timeout=60)
+    url = jobs_in.jobs_db.get_secret_value() if isinstance(jobs_in.jobs_db, SecretStr) else None
+    place = {"SRCUBE_DATA": jobs_in.data, "SRCUBE_JOBS_DB": url or str(jobs_in.jobs_db)}
+    subprocess.run([sys.executable, "-c", taking], check=True, timeout=60, env=os.environ | place)
     queue = BlockQueue(database)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(database, "machine", "another")
+        queue.recover()
     assert queue.take() is None
     queue.recover()
     assert take(queue) == 1
@@ -161,10 +189,9 @@ def test_a_block_is_tried_three_times_and_an_innocent_return_is_not_counted(
     assert queue.take() is None  # nobody wants the second block any more
 
 
-def test_a_block_rests_before_it_is_tried_again(database: Database) -> None:
-    clock = Clock()
+def test_a_block_rests_before_it_is_tried_again(database: Database, clock: Clock) -> None:
     Ledger(database).add(wish("a", [1]), MANY)
-    queue = BlockQueue(database, clock)
+    queue = BlockQueue(database)
     queue.give_back(take(queue), "no answer", rest_s=3)
     clock.now += 2.9
     assert queue.take() is None
@@ -212,29 +239,32 @@ def test_whatever_happens_every_block_wanted_is_there_or_on_its_way(
 ) -> None:
     """After any story: an active job's blocks are done, waiting or leased, and never lost."""
     path = tmp_path_factory.mktemp("ledger") / "jobs.sqlite3"
-    story = Story(path)
-    for act, number, blocks in acts:
-        story.play(act, number, blocks)
-        story.check()
-    story.drain()
-    assert all(job.state in ENDED for job in story.jobs())
-    story.database.close()
+    Story(lambda: SqliteDatabase(path)).tell(acts)
 
 
 class Story:
     """One queue, what is in hand of it, and jobs named by small numbers."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, opening: Callable[[], Database]) -> None:
+        self.opening = opening
         self.names: list[str] = []
         self.open()
 
     def open(self) -> None:
         """Begin as a server does that died before: what it had in hand is nobody's."""
-        self.database = Database(self.path)
+        self.database = self.opening()
         self.ledger, self.queue = Ledger(self.database), BlockQueue(self.database)
         self.queue.recover()
         self.in_hand: list[int] = []
+
+    def tell(self, acts: list[tuple[str, int, set[int]]]) -> None:
+        """Do one thing after the other, then all that is left."""
+        for act, number, blocks in acts:
+            self.play(act, number, blocks)
+            self.check()
+        self.drain()
+        assert all(job.state in ENDED for job in self.jobs())
+        self.database.close()
 
     def play(self, act: str, number: int, blocks: set[int]) -> None:
         if act == "add":
@@ -270,7 +300,7 @@ class Story:
         return [self.ledger.find(name) for name in self.names]
 
     def check(self) -> None:
-        def states(db: sqlite3.Connection) -> dict[str, list[str]]:
+        def states(db: Transaction) -> dict[str, list[str]]:
             rows = db.execute(
                 "SELECT jobs.id, blocks.state FROM jobs LEFT JOIN wants ON wants.job = jobs.number"
                 " LEFT JOIN blocks ON blocks.id = wants.block"
@@ -302,25 +332,66 @@ def take(queue: BlockQueue) -> int:
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable, match="SRCUBE_JOBS_DB"):
-        Database(tmp_path / "file" / "jobs.sqlite3")
+        SqliteDatabase(tmp_path / "file" / "jobs.sqlite3")
 
 
 def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "jobs.sqlite3").write_bytes(os.urandom(5000))
     with pytest.raises(Unavailable, match="database"):
-        Database(tmp_path / "jobs.sqlite3")
+        SqliteDatabase(tmp_path / "jobs.sqlite3")
 
 
-def test_on_a_full_disk_the_reserve_lets_an_end_be_written_down(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_file_of_an_older_version_is_opened_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript(OLDER)
+    database = SqliteDatabase(path)
+    ledger, queue = Ledger(database), BlockQueue(database)
+    job = ledger.add(wish("a", [1]), MANY)
+    assert Attendance(database, Watchers(), 30).watched_elsewhere([job.id]) == frozenset()
+    assert queue.finish(take(queue), 0.5) == {"a"}
+    assert ledger.find("a").state == "successful"
+    database.close()
+
+
+# What version 0.1.0 wrote before servers could share a database.
+OLDER = """
+CREATE TABLE jobs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, key TEXT NOT NULL,
+  client TEXT NOT NULL, process TEXT NOT NULL, asked TEXT NOT NULL,
+  state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
+  total INTEGER NOT NULL, cached INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0,
+  taken INTEGER NOT NULL DEFAULT 0, estimated_s REAL NOT NULL,
+  created REAL NOT NULL, started REAL, finished REAL, updated REAL NOT NULL);
+CREATE UNIQUE INDEX one_active_job_of_a_key
+  ON jobs (key) WHERE state IN ('accepted', 'running');
+CREATE TABLE blocks (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, task TEXT NOT NULL,
+  model TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+  attempts INTEGER NOT NULL DEFAULT 0, seconds REAL,
+  owner TEXT NOT NULL DEFAULT '', boot TEXT NOT NULL DEFAULT '', until REAL NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX one_unfinished_block_of_a_key
+  ON blocks (key) WHERE state IN ('waiting', 'leased');
+CREATE TABLE wants (
+  job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  block INTEGER NOT NULL REFERENCES blocks ON DELETE CASCADE,
+  position INTEGER NOT NULL, PRIMARY KEY (job, block)) WITHOUT ROWID;
+CREATE TABLE events (
+  job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  number INTEGER NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL,
+  PRIMARY KEY (job, number)) WITHOUT ROWID;
+"""
+
+
+def test_on_a_full_disk_the_reserve_lets_an_end_be_written_down(tmp_path: Path) -> None:
     """The limit on pages stands for the disk: lifting it, for the reserve that is given up."""
+    database = SqliteDatabase(tmp_path / "jobs.sqlite3")
     ledger, queue = Ledger(database), BlockQueue(database)
     ledger.add(wish("a", [1]), MANY)
     reserve = tmp_path / "jobs.sqlite3-reserve"
     assert reserve.stat().st_size > 100_000
 
-    def pages(db: sqlite3.Connection) -> int:
+    def pages(db: Transaction) -> int:
         return int(db.execute("PRAGMA page_count").fetchone()[0])
 
     used = database.read(pages)
@@ -333,3 +404,4 @@ def test_on_a_full_disk_the_reserve_lets_an_end_be_written_down(
     queue.fail(take(queue), "OutOfSpace")
     assert ledger.find("a").state == "failed"
     assert reserve.exists()
+    database.close()

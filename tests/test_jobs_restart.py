@@ -64,11 +64,11 @@ def wait_for_blocks(url: str, job_id: str, count: int) -> None:
                 return
 
 
-def block_files(root: Path) -> dict[Path, int]:
+def block_files(root: Path, cube_id: str = "field") -> dict[Path, int]:
     """Chunks of super-resolved blocks, and when each was written."""
     return {
         path: path.stat().st_mtime_ns
-        for path in (root / "field.zarr/sr").rglob("*")
+        for path in (root / f"{cube_id}.zarr/sr").rglob("*")
         if re.search(r"/(reflectance|influence|reach)(_blocks)?/c/.*/\d+$", str(path))
         and path.is_file()
     }

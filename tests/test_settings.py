@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from datacube.errors import InvalidInput
 from datacube.settings import Settings
@@ -70,3 +71,29 @@ def test_a_basemap_without_name_or_address_is_refused(
     monkeypatch.setenv("SRCUBE_BASEMAPS", text)
     with pytest.raises(InvalidInput, match=r"SRCUBE_BASEMAPS.*name=address"):
         Settings.from_environment()
+
+
+def test_a_database_is_a_file_or_a_url_that_is_kept_from_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SRCUBE_JOBS_DB", "postgresql://me:secret@host/jobs")
+    settings = Settings.from_environment()
+    assert isinstance(settings.jobs_db, SecretStr)
+    assert "secret" not in f"{settings!r} {settings} {settings.model_dump()}"
+    monkeypatch.setenv("SRCUBE_JOBS_DB", "jobs/of.sqlite3")
+    assert Settings.from_environment().jobs_db == Path("jobs/of.sqlite3")
+
+
+def test_another_database_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRCUBE_JOBS_DB", "mysql://me:secret@host/jobs")
+    with pytest.raises(InvalidInput, match=r"SRCUBE_JOBS_DB=.*postgresql://") as caught:
+        Settings.from_environment()
+    assert "secret" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_the_address_of_a_folder_is_the_same_wherever_a_server_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(data="cubes/").address == Settings(data=str(tmp_path / "cubes")).address
+    assert Settings(data="s3://bucket/cubes/").address == "s3://bucket/cubes"

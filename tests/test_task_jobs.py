@@ -14,6 +14,7 @@ import pytest
 
 from datacube import Catalog, Window, open_storage
 from datacube.settings import Settings
+from server.jobs.address import address_of, open_database
 from server.jobs.database import Database
 from server.jobs.ledger import Ledger, Limits
 from server.jobs.task_jobs import NewTask, TaskQueue
@@ -201,29 +202,33 @@ def task(name: str) -> NewTask:
     return NewTask("somebody", "ingest", {"cube": name}, {"task": "ingest", "cube": name})
 
 
-def test_a_task_of_a_dead_server_is_taken_up_again_and_given_up_in_the_end(tmp_path: Path) -> None:
-    ledger = Ledger(Database(tmp_path / "jobs.sqlite3"))
-    first = TaskQueue(Database(tmp_path / "jobs.sqlite3"))
+@pytest.fixture
+def database(jobs_in: Settings) -> Iterator[Database]:
+    opened = open_database(address_of(jobs_in))
+    yield opened
+    opened.close()
+
+
+def test_a_task_of_a_dead_server_is_taken_up_again_and_given_up_in_the_end(
+    database: Database,
+) -> None:
+    ledger, first = Ledger(database), TaskQueue(database)
     job = first.add(task("a"), LIMITS)
     assert first.add(task("a"), LIMITS).id == job.id  # the same wish is the same job
     dead = subprocess.Popen(["true"])
     dead.wait()
-    first.owner = f"{dead.pid}:gone"
+    first.leases.owner = f"{dead.pid}:gone@{database.machine}".removesuffix("@")
     for _ in range(3):
         assert first.take() is not None
         assert first.take() is None  # in hand
-        later = TaskQueue(Database(tmp_path / "jobs.sqlite3"))
-        later.recover()
-        first = TaskQueue(Database(tmp_path / "jobs.sqlite3"))
-        first.owner = f"{dead.pid}:gone"
+        TaskQueue(database).recover()
     assert first.take() is None
     ended = ledger.find(job.id)
     assert ended.state == "failed"
     assert "given up after 3 attempts" in ended.message
 
 
-def test_a_cancelled_task_is_not_renewed_and_its_result_is_not_kept(tmp_path: Path) -> None:
-    database = Database(tmp_path / "jobs.sqlite3")
+def test_a_cancelled_task_is_not_renewed_and_its_result_is_not_kept(database: Database) -> None:
     tasks, ledger = TaskQueue(database), Ledger(database)
     job = tasks.add(task("a"), LIMITS)
     lease = tasks.take()
@@ -250,10 +255,10 @@ def test_cancel_ends_the_process_and_a_killed_one_is_started_again(
     )
     with serving(settings) as url:
         job_id = ask(url, "ingest", **place(cube="killed")).json()["jobID"]
-        os.kill(_process_of_a_task(), signal.SIGKILL)
+        os.kill(process_of_a_task(), signal.SIGKILL)
         assert finished(url, job_id)["status"] == "successful"
         cancelled = ask(url, "ingest", **place(cube="cancelled")).json()["jobID"]
-        pid = _process_of_a_task()
+        pid = process_of_a_task()
         assert httpx.delete(f"{url}/jobs/{cancelled}").json()["status"] == "dismissed"
         deadline = time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
@@ -266,7 +271,7 @@ def test_cancel_ends_the_process_and_a_killed_one_is_started_again(
         np.testing.assert_array_equal(found, truth(cube.grid, day) + 1000)
 
 
-def _process_of_a_task() -> int:
+def process_of_a_task() -> int:
     """The child of this process that carries out a task, waited for."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

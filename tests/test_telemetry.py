@@ -2,11 +2,19 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -56,6 +64,72 @@ def test_requests_and_blocks_have_spans_with_the_id_of_the_request(
     assert block.start_time is not None
     assert block.end_time is not None
     assert block.end_time > block.start_time
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, list[ResourceSpans]]]:
+    """A collector on this machine, and what was sent to it: OTLP over HTTP, as protobuf."""
+    received: list[ResourceSpans] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            assert self.path == "/v1/traces"
+            assert self.headers["content-type"] == "application/x-protobuf"
+            received.extend(ExportTraceServiceRequest.FromString(body).resource_spans)
+            answer = ExportTraceServiceResponse().SerializeToString()
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_said: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def attributes_of(span: Span) -> dict[str, object]:
+    """Attributes of a span as plain values."""
+    return {
+        one.key: [part.string_value for part in one.value.array_value.values]
+        or one.value.string_value
+        or one.value.int_value
+        for one in span.attributes
+    }
+
+
+def test_a_collector_receives_the_spans_of_a_request_and_of_its_block(tmp_path: Path) -> None:
+    with collector() as (address, received):
+        with serving(Settings(data=str(tmp_path), port=0, telemetry=address)) as url:
+            field = make_field(url, tmp_path)
+            answer = field.start(field.corner, "bicubic-x2")
+            job = answer.json()["jobID"]
+            assert finished(url, job)["status"] == "successful"
+        telemetry.provider_of(address).shutdown()  # sends what it still holds
+        telemetry.provider_of.cache_clear()
+    resources = {one.key: one.value.string_value for all_of in received
+                 for one in all_of.resource.attributes}  # fmt: skip
+    assert resources["service.name"] == "srcube"
+    spans = [one for all_of in received for scope in all_of.scope_spans for one in scope.spans]
+    (request,) = (one for one in spans if one.name.startswith("POST"))
+    (block,) = (one for one in spans if one.name == "block")
+    assert request.name == "POST /processes/{process_id}/execution"
+    said = attributes_of(request)
+    assert said["http.response.status_code"] == 201
+    assert said["srcube.request_id"] == answer.headers["x-request-id"]
+    # The block comes long after its request has ended: it names it, and is a trace of its own.
+    assert attributes_of(block)["srcube.request_id"] == said["srcube.request_id"]
+    assert attributes_of(block)["srcube.jobs"] == [job]
+    assert request.parent_span_id == block.parent_span_id == b""
+    assert request.trace_id != block.trace_id
 
 
 def test_without_a_collector_nothing_is_imported() -> None:

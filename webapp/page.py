@@ -17,9 +17,12 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from webapp.explorer import Explorer
+from webapp.sessions import let_go, notice_closed_pages
 from webapp.style import theme
 from webapp.swipe_map import ASSETS
 from webapp.words import catalogue, language_of
+
+UNUSED_S = 15.0  # a page may lose its connection for so long and go on
 
 
 class Revalidated(StaticFiles):
@@ -38,13 +41,16 @@ class Revalidated(StaticFiles):
         return response
 
 
-def mount_explorer(app: FastAPI, *, api_url: str, path: str = "/explorer") -> None:
-    """Add the explorer to `app` at `path`.
+def mount_explorer(
+    app: FastAPI, *, api_url: str, path: str = "/explorer", unused_s: float = UNUSED_S
+) -> None:
+    """Add the explorer to `app` at `path`; pages closed for `unused_s` are let go.
 
     `api_url` is the root of the HTTP interface as the browser sees it, "/" where it is the
     same application. From which pages a websocket may come is for the server's layers to say:
     bokeh-fastapi does not look at that.
     """
+    notice_closed_pages()
     bokeh_settings.resources = "server"  # never a content network, whatever the environment says
     app.mount(f"{path}/assets", Revalidated(directory=ASSETS), name="explorer-assets")
     # Relative to the page's address, so that it also holds behind a proxy's path.
@@ -53,7 +59,13 @@ def mount_explorer(app: FastAPI, *, api_url: str, path: str = "/explorer") -> No
     def page() -> Page:
         return build_page(api_url=api_url, assets_url=assets_url)
 
-    add_applications({path: page}, app=app, title=catalogue()["title"])
+    add_applications(
+        {path: page},
+        app=app,
+        title=catalogue()["title"],
+        unused_session_lifetime_milliseconds=round(1000 * unused_s),
+        check_unused_sessions_milliseconds=round(1000 * unused_s / 3),
+    )
 
 
 def _language() -> str:
@@ -84,20 +96,9 @@ def build_page(*, api_url: str, assets_url: str) -> Page:
         theme_config=theme(words),
         sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else {},
     )
-    _let_go(page)
+    let_go(page)
     explorer.map.dark = page.dark_theme
     page.link(explorer.map, dark_theme="dark")
     # On a phone the drawer lies over the map: closed until asked for.
     explorer.map.param.watch(lambda event: page.param.update(sidebar_open=not event.new), "narrow")
     return page
-
-
-def _let_go(page: Page) -> None:
-    """Undo that the page watches whether Panel is busy.
-
-    That is one flag of all sessions, so that a visitor would see others at work; and by the watcher
-    it would hold every page that was ever opened, some megabytes each.
-    """
-    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", ())):
-        if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
-            pn.state.param.unwatch(watcher)

@@ -1,25 +1,17 @@
 """The table of blocks: handed out under a lease, written down when they come back.
 
-A lease is counted on the monotonic clock of one boot of the machine, so that setting the clock
-neither ends one nor keeps one for ever. Whose lease ran out, or whose process is gone, is not
-asked: the block is handed out again. Computing one twice would do no harm (a block that is there
-is left as it is), it would only cost.
+Computing a block twice would do no harm, since one that is there is left as it is.
 """
 
-import os
-import sqlite3
 import time
-import uuid
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
-from server.jobs.database import Database
+from server.jobs.database import Database, Transaction
+from server.jobs.leases import FREE, Leases
 from server.jobs.ledger import WANTED, become, drop_unwanted, ids_of, job_of, tell
 from server.jobs.records import BlockTask
 
-LEASE_S = 10.0
 MOST_ATTEMPTS = 3
 REST_S = 1.0  # before a block is tried again where the store did not answer
 UNFINISHED = "state IN ('waiting', 'leased')"
@@ -36,11 +28,9 @@ class Lease:
 class BlockQueue:
     """Hands out blocks to one owner, fairly between jobs, nearest the view's centre first."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
-        self._boot = boot_id()
-        self.owner = f"{os.getpid()}:{uuid.uuid4().hex}"
+        self.leases = Leases(database)
 
     def take(self) -> tuple[Lease, frozenset[str]] | None:
         """Lease the next block; also the ids of jobs that began with it. None if there is none.
@@ -49,22 +39,21 @@ class BlockQueue:
         does not wait for who asked for much.
         """
 
-        def change(db: sqlite3.Connection) -> tuple[Lease, frozenset[str]] | None:
+        def change(db: Transaction) -> tuple[Lease, frozenset[str]] | None:
             row = db.execute(
-                "SELECT blocks.id, blocks.task FROM blocks JOIN wants ON wants.block = blocks.id"
+                "SELECT blocks.id, blocks.task FROM blocks"  # noqa: S608 (question marks)
+                " JOIN wants ON wants.block = blocks.id"
                 " JOIN jobs ON jobs.number = wants.job"
-                " WHERE blocks.state IN ('waiting', 'leased')"
-                " AND (blocks.boot != ? OR blocks.until <= ?)"
+                f" WHERE blocks.state IN ('waiting', 'leased') AND {FREE}"
                 " AND jobs.state IN ('accepted', 'running')"
                 " ORDER BY jobs.taken, jobs.number, wants.position LIMIT 1",
-                (self._boot, self._clock()),
+                self.leases.free(db),
             ).fetchone()
             if row is None:
                 return None
-            until = self._clock() + LEASE_S
             db.execute(
                 "UPDATE blocks SET state = 'leased', owner = ?, boot = ?, until = ? WHERE id = ?",
-                (self.owner, self._boot, until, row["id"]),
+                (*self.leases.taken(db), row["id"]),
             )
             begun = [number for number in _wanting(db, row["id"]) if _begin(db, number)]
             return Lease(row["id"], BlockTask.from_text(row["task"])), ids_of(db, begun)
@@ -77,20 +66,13 @@ class BlockQueue:
         self._database.write(
             lambda db: db.execute(
                 f"UPDATE blocks SET until = ? WHERE id IN ({marks}) AND owner = ?",  # noqa: S608 (question marks)
-                (self._clock() + LEASE_S, *ids, self.owner),
+                (self.leases.until(db), *ids, self.leases.owner),
             )
         )
 
     def recover(self) -> None:
         """Make free what processes had leased that are gone: their work will not come back."""
-
-        def change(db: sqlite3.Connection) -> None:
-            rows = db.execute("SELECT DISTINCT owner FROM blocks WHERE state = 'leased'").fetchall()
-            for (owner,) in rows:
-                if owner != self.owner and not is_alive(owner):
-                    db.execute("UPDATE blocks SET until = 0 WHERE owner = ?", (owner,))
-
-        self._database.write(change)
+        self._database.write(lambda db: self.leases.recover(db, "blocks"))
 
     def unwanted(self, ids: Collection[int]) -> frozenset[int]:
         """Those blocks in hand that no active job wants any more."""
@@ -109,7 +91,7 @@ class BlockQueue:
         `seconds` it took, None where it had been there already.
         """
 
-        def change(db: sqlite3.Connection) -> frozenset[str]:
+        def change(db: Transaction) -> frozenset[str]:
             if not _settle(db, block_id, "done"):
                 return frozenset()
             db.execute("UPDATE blocks SET seconds = ? WHERE id = ?", (seconds, block_id))
@@ -123,7 +105,7 @@ class BlockQueue:
     def fail(self, block_id: int, why: str) -> frozenset[str]:
         """Write down that a block cannot be computed; the jobs that want it fail with it."""
 
-        def change(db: sqlite3.Connection) -> frozenset[str]:
+        def change(db: Transaction) -> frozenset[str]:
             return _fail(db, block_id, why)
 
         return self._database.write(change)
@@ -133,19 +115,20 @@ class BlockQueue:
     ) -> frozenset[str]:
         """Let a block be tried again, at most three times in all; ids of jobs that failed.
 
-        An attempt is not `counted` where nothing is known against the block itself.
+        An attempt is not `counted` where nothing is known against the block itself. A block that
+        is another's by now is left to it.
         """
 
-        def change(db: sqlite3.Connection) -> frozenset[str]:
+        def change(db: Transaction) -> frozenset[str]:
             row = db.execute("SELECT * FROM blocks WHERE id = ?", (block_id,)).fetchone()
-            if row is None or row["state"] != "leased":
+            if row is None or (row["state"], row["owner"]) != ("leased", self.leases.owner):
                 return frozenset()
             attempts = row["attempts"] + int(counted)
             if attempts >= MOST_ATTEMPTS:
                 return _fail(db, block_id, f"{why}; given up after {attempts} attempts")
             db.execute(
                 "UPDATE blocks SET state = 'waiting', attempts = ?, until = ? WHERE id = ?",
-                (attempts, self._clock() + rest_s, block_id),
+                (attempts, self.leases.until(db, rest_s), block_id),
             )
             drop_unwanted(db)
             return frozenset()
@@ -157,7 +140,7 @@ class BlockQueue:
         row = self._database.read(
             lambda db: db.execute(
                 "SELECT avg(seconds) FROM (SELECT seconds FROM blocks WHERE model = ?"
-                " AND seconds IS NOT NULL ORDER BY id DESC LIMIT 16)",
+                " AND seconds IS NOT NULL ORDER BY id DESC LIMIT 16) AS latest",
                 (kind,),
             ).fetchone()
         )
@@ -171,7 +154,7 @@ class BlockQueue:
         return int(row[0])
 
 
-def _wanting(db: sqlite3.Connection, block_id: int) -> list[int]:
+def _wanting(db: Transaction, block_id: int) -> list[int]:
     """Numbers of the active jobs that want a block."""
     rows = db.execute(
         "SELECT jobs.number FROM jobs JOIN wants ON wants.job = jobs.number"
@@ -181,7 +164,7 @@ def _wanting(db: sqlite3.Connection, block_id: int) -> list[int]:
     return [row["number"] for row in rows]
 
 
-def _begin(db: sqlite3.Connection, number: int) -> bool:
+def _begin(db: Transaction, number: int) -> bool:
     """Count a block as given to a job; whether the job begins with it."""
     db.execute("UPDATE jobs SET taken = taken + 1 WHERE number = ?", (number,))
     if job_of(db, number).state != "accepted":
@@ -190,7 +173,7 @@ def _begin(db: sqlite3.Connection, number: int) -> bool:
     return True
 
 
-def _settle(db: sqlite3.Connection, block_id: int, state: str) -> bool:
+def _settle(db: Transaction, block_id: int, state: str) -> bool:
     """End a block; False if it has ended before."""
     cursor = db.execute(
         f"UPDATE blocks SET state = ?, until = 0 WHERE id = ? AND {UNFINISHED}",  # noqa: S608
@@ -199,7 +182,7 @@ def _settle(db: sqlite3.Connection, block_id: int, state: str) -> bool:
     return cursor.rowcount > 0
 
 
-def _progress(db: sqlite3.Connection, number: int, block_id: int) -> None:
+def _progress(db: Transaction, number: int, block_id: int) -> None:
     db.execute(
         "UPDATE jobs SET done = done + 1, updated = ? WHERE number = ?", (time.time(), number)
     )
@@ -216,29 +199,10 @@ def _progress(db: sqlite3.Connection, number: int, block_id: int) -> None:
         become(db, number, "successful")
 
 
-def _fail(db: sqlite3.Connection, block_id: int, why: str) -> frozenset[str]:
+def _fail(db: Transaction, block_id: int, why: str) -> frozenset[str]:
     jobs = _wanting(db, block_id)
     _settle(db, block_id, "failed")
     for number in jobs:
         become(db, number, "failed", why)
     drop_unwanted(db)
     return ids_of(db, jobs)
-
-
-def boot_id() -> str:
-    """Another text after each start of the machine, which sets the monotonic clock back."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return "unknown"
-
-
-def is_alive(owner: str) -> bool:
-    """Whether an owner's process may still be there; its leases end by themselves if it hangs."""
-    pid = int(owner.partition(":")[0])
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()  # a container's server has the same number each time it starts

@@ -1,14 +1,13 @@
 """The table of jobs and their events: what was asked, how far it is, how it ended."""
 
 import json
-import sqlite3
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from datacube.errors import NotFound
 from server.errors import TooMany
-from server.jobs.database import Database
+from server.jobs.database import Database, Transaction
 from server.jobs.records import TASK_PROCESSES, Document, Job, NewJob
 
 KEPT_JOBS = 256  # ended jobs whose story can still be asked for
@@ -47,7 +46,7 @@ class Ledger:
         A block that another job has asked for already is shared with it. Raises TooMany.
         """
 
-        def change(db: sqlite3.Connection) -> Job:
+        def change(db: Transaction) -> Job:
             row = db.execute(
                 "SELECT * FROM jobs WHERE key = ? AND state IN ('accepted', 'running')", (new.key,)
             ).fetchone()
@@ -107,7 +106,7 @@ class Ledger:
         """End a job that has not ended; blocks that nobody else wants are dropped."""
         self.find(job_id)
 
-        def change(db: sqlite3.Connection) -> Job:
+        def change(db: Transaction) -> Job:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
             job = Job.from_row(row)
             if job.state not in {"accepted", "running"}:
@@ -120,12 +119,12 @@ class Ledger:
         return self._database.write(change)
 
 
-def job_of(db: sqlite3.Connection, number: int) -> Job:
+def job_of(db: Transaction, number: int) -> Job:
     """The job of a number."""
     return Job.from_row(db.execute("SELECT * FROM jobs WHERE number = ?", (number,)).fetchone())
 
 
-def tell(db: sqlite3.Connection, number: int, kind: str, content: Document) -> None:
+def tell(db: Transaction, number: int, kind: str, content: Document) -> None:
     """Add an event to a job."""
     db.execute(
         "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ? FROM events WHERE job = ?",
@@ -133,12 +132,12 @@ def tell(db: sqlite3.Connection, number: int, kind: str, content: Document) -> N
     )
 
 
-def tell_status(db: sqlite3.Connection, number: int) -> None:
+def tell_status(db: Transaction, number: int) -> None:
     """Add an event that says how the job is."""
     tell(db, number, "status", job_of(db, number).document())
 
 
-def become(db: sqlite3.Connection, number: int, state: str, message: str = "") -> None:
+def become(db: Transaction, number: int, state: str, message: str = "") -> None:
     """Change a job's state, and say so."""
     now = time.time()
     column = "started" if state == "running" else "finished"
@@ -149,20 +148,20 @@ def become(db: sqlite3.Connection, number: int, state: str, message: str = "") -
     tell_status(db, number)
 
 
-def drop_unwanted(db: sqlite3.Connection) -> None:
+def drop_unwanted(db: Transaction) -> None:
     """Drop waiting blocks that no active job wants any more."""
     db.execute(f"UPDATE blocks SET state = 'dropped' WHERE state = 'waiting' AND NOT {WANTED}")  # noqa: S608
 
 
-def ids_of(db: sqlite3.Connection, numbers: Collection[int]) -> frozenset[str]:
+def ids_of(db: Transaction, numbers: Collection[int]) -> frozenset[str]:
     """Ids of the jobs of these numbers."""
     return frozenset(job_of(db, number).id for number in numbers)
 
 
-def refuse_too_many(db: sqlite3.Connection, client: str, limits: Limits) -> None:
+def refuse_too_many(db: Transaction, client: str, limits: Limits) -> None:
     """Raise TooMany where everybody's jobs, or this client's, are at their limit."""
     total, own = db.execute(
-        "SELECT count(*), coalesce(sum(client = ?), 0) FROM jobs"
+        "SELECT count(*), count(CASE WHEN client = ? THEN 1 END) FROM jobs"
         " WHERE state IN ('accepted', 'running')",
         (client,),
     ).fetchone()
@@ -175,21 +174,21 @@ def refuse_too_many(db: sqlite3.Connection, client: str, limits: Limits) -> None
         )
 
 
-def insert(db: sqlite3.Connection, new: NewJob) -> int:
+def insert(db: Transaction, new: NewJob) -> int:
     """Add a row to the table of jobs; its number."""
     now = time.time()
-    cursor = db.execute(
+    ((number,),) = db.execute(
         "INSERT INTO jobs (id, key, client, process, asked, state, total, cached, estimated_s,"
-        " created, updated) VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?)",
+        " created, updated) VALUES (?, ?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?) RETURNING number",
         (
             new.id, new.key, new.client, new.process, json.dumps(new.asked), new.total,
             new.total - len(new.missing), new.estimated_s, now, now,
         ),
-    )  # fmt: skip
-    return int(cursor.lastrowid or 0)
+    ).fetchall()  # fmt: skip
+    return int(number)
 
 
-def _want(db: sqlite3.Connection, number: int, position: int, block: tuple[str, str, str]) -> None:
+def _want(db: Transaction, number: int, position: int, block: tuple[str, str, str]) -> None:
     db.execute(
         "INSERT INTO blocks (key, task, model) VALUES (?, ?, ?)"
         " ON CONFLICT (key) WHERE state IN ('waiting', 'leased') DO NOTHING",
@@ -202,7 +201,7 @@ def _want(db: sqlite3.Connection, number: int, position: int, block: tuple[str, 
     )
 
 
-def forget_oldest(db: sqlite3.Connection) -> None:
+def forget_oldest(db: Transaction) -> None:
     """Drop ended jobs beyond those that are kept, and blocks that nobody asks for any more."""
     db.execute(
         "DELETE FROM jobs WHERE state NOT IN ('accepted', 'running') AND number NOT IN"

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
+
+from server.jobs.database import Row
 
 ACTIVE = ("accepted", "running")
 IMAGE = "sr"  # the part of a block that every other one stands beside
@@ -103,7 +104,7 @@ class Job:
     updated: float
 
     @classmethod
-    def from_row(cls, row: sqlite3.Row) -> Self:
+    def from_row(cls, row: Row) -> Self:
         """Read a row of the table of jobs."""
         values = {name: row[name] for name in cls.__dataclass_fields__}
         return cls(**values | {"asked": json.loads(row["asked"])})

@@ -5,21 +5,21 @@ A job that somebody has watched is dropped when nobody has watched it for a whil
 """
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from datacube.errors import NotFound, SrcubeError, Unavailable
+from datacube.errors import SrcubeError, Unavailable
 from datacube.settings import Settings
 from server.errors import TooLarge, log
+from server.jobs.address import address_of, open_database
+from server.jobs.attendance import Attendance
 from server.jobs.blocks import BlockQueue
 from server.jobs.database import Database
 from server.jobs.ledger import Event, Ledger, Limits
 from server.jobs.order import Order, Wish, make_order
-from server.jobs.records import ENDED, TASK_PROCESSES, Job, NewJob, kind_of
+from server.jobs.records import ENDED, Job, NewJob, kind_of
 from server.jobs.supervisor import Supervisor
 from server.jobs.tasks import Executor
 from server.jobs.watchers import Watchers
@@ -36,7 +36,9 @@ class JobService:
     """Takes orders, sees that they are worked through, and tells how they go."""
 
     def __init__(self, settings: Settings, executor: Executor | None = None) -> None:
+        """Raises InvalidInput for a URL of a database that cannot be used."""
         self._settings = settings
+        self._address = address_of(settings)
         self._executor = executor
         self._limits = Limits(settings.limit_jobs, settings.limit_client_jobs)
         self._watchers = Watchers()
@@ -46,19 +48,18 @@ class JobService:
     def start(self) -> None:
         """Open the database and go on with what is in it.
 
-        Where it cannot be opened, the server goes on without jobs: each is answered by
-        Unavailable.
+        Where a file cannot be opened, the server goes on without jobs: each is answered by
+        Unavailable. So it is while a database server does not answer.
         """
         try:
-            self._database = Database(database_path(self._settings))
+            self._database = open_database(self._address)
         except SrcubeError:
             log.exception("no jobs can be taken")
             return
         self._ledger, self._blocks = Ledger(self._database), BlockQueue(self._database)
         executor = self._executor or make_executor(self._settings)
-        self._supervisor = Supervisor(
-            self._blocks, executor, self._watchers.ring, self._drop_abandoned
-        )
+        attendance = Attendance(self._database, self._watchers, self._settings.unwatched_s)
+        self._supervisor = Supervisor(self._blocks, executor, self._watchers.ring, attendance.look)
         self._supervisor.computed_block = self._traces.computed
         self._supervisor.start()
 
@@ -72,16 +73,16 @@ class JobService:
     @property
     def ready(self) -> bool:
         """Whether jobs can be taken."""
-        return self._database is not None
+        return self._database is not None and self._database.answers
 
     @property
     def trouble(self) -> str:
         """Why no block can be computed just now; empty where they can."""
-        return self._supervisor.trouble if self.ready else ""
+        return self._supervisor.trouble if self._database else ""
 
     def plan(self, wish: Wish) -> Order:
         """Which blocks a view has and lacks; workers get ready meanwhile."""
-        if self.ready:
+        if self._database:
             self._supervisor.warm_up()
         return make_order(wish, most=self._settings.limit_blocks)
 
@@ -92,7 +93,10 @@ class JobService:
     def estimate_part_s(self, order: Order, part: str) -> float:
         """Seconds that those of one part will take."""
         kind = kind_of(order.wish.model.card.key, part)
-        timed = self._blocks.seconds_each(kind) if self.ready else None
+        timed = None
+        if self.ready:
+            with suppress(Unavailable):  # then the first guess will do
+                timed = self._blocks.seconds_each(kind)
         each = FIRST_ESTIMATE_S * PART_COSTS.get(part, 1) if timed is None else timed
         return each * order.lacking(part) / self._settings.workers
 
@@ -116,7 +120,7 @@ class JobService:
             process=process,
             asked=_asked(order, cube_id),
             total=order.total,
-            missing=order.tasks(self._settings.data, cube_id),
+            missing=order.tasks(self._settings.address, cube_id),
             estimated_s=self.estimate_s(order),
         )
         job = ledger.add(new, self._limits)
@@ -140,18 +144,21 @@ class JobService:
         return job
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[Event]:
-        """Every event of a job after the one numbered so, past ones first, until it has ended."""
+        """Every event of a job after the one numbered so, past ones first, until it has ended.
+
+        While the database does not answer there are none.
+        """
         ledger = self._ledger_or_refusal()
         with self._watchers.watching(job_id) as woken:
-            while self.ready:
+            while self._database:
                 woken.clear()
-                events = await asyncio.to_thread(ledger.events, job_id, after)
+                events, ended = await asyncio.to_thread(_news, ledger, job_id, after)
                 for event in events:
                     after = event.number
                     yield event
                     if event.kind == "status" and event.content["status"] in ENDED:
                         return
-                if not events and (await asyncio.to_thread(ledger.find, job_id)).state in ENDED:
+                if ended:
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), LOOK_S)
@@ -159,29 +166,23 @@ class JobService:
     @property
     def computed(self) -> int:
         """Blocks computed since the start, those excepted that were there already."""
-        return self._supervisor.computed if self.ready else 0
+        return self._supervisor.computed if self._database else 0
 
     def counts(self) -> dict[str, int]:
-        """Jobs that wait or run, blocks unfinished, and event streams open."""
-        if not self.ready:
-            return {"jobs": 0, "blocks": 0, "watchers": self._watchers.count()}
-        return {
-            "jobs": len(self._ledger.active()),
-            "blocks": self._blocks.unfinished(),
-            "watchers": self._watchers.count(),
-        }
+        """Jobs that wait or run, blocks unfinished, and event streams open.
+
+        The first two are 0 while the database does not answer, as `ready` tells.
+        """
+        counts = {"jobs": 0, "blocks": 0, "watchers": self._watchers.count()}
+        if self.ready:
+            with suppress(Unavailable):
+                counts |= {"jobs": len(self._ledger.active()), "blocks": self._blocks.unfinished()}
+        return counts
 
     def _ledger_or_refusal(self) -> Ledger:
-        if not self.ready:
+        if self._database is None:
             raise Unavailable("the jobs' database is not open")
         return self._ledger
-
-    def _drop_abandoned(self) -> None:
-        for job_id in self._watchers.abandoned(self._settings.unwatched_s):
-            with suppress(NotFound):
-                job = self._ledger.find(job_id)
-                if job.state not in ENDED and job.process not in TASK_PROCESSES:
-                    self._ledger.dismiss(job_id, "dropped, since nobody watches it any more,")
 
 
 def make_executor(settings: Settings) -> Executor:
@@ -200,14 +201,13 @@ def make_executor(settings: Settings) -> Executor:
     )
 
 
-def database_path(settings: Settings) -> Path:
-    """The database's file: as set, else within the catalog's folder, else in the user's own."""
-    if settings.jobs_db is not None:
-        return settings.jobs_db
-    if "://" not in settings.data:
-        return Path(settings.data).expanduser() / ".srcube" / "jobs.sqlite3"
-    name = hashlib.sha256(settings.data.encode()).hexdigest()[:16]
-    return Path.home() / ".local/state/srcube" / f"jobs-{name}.sqlite3"
+def _news(ledger: Ledger, job_id: str, after: int) -> tuple[tuple[Event, ...], bool]:
+    """What has happened since, and whether nothing more will; nothing, if that is not known."""
+    try:
+        events = ledger.events(job_id, after)
+        return events, not events and ledger.find(job_id).state in ENDED
+    except Unavailable:
+        return (), False
 
 
 def _asked(order: Order, cube_id: str) -> dict[str, Any]:

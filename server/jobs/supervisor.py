@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from datacube.errors import SrcubeError
 from server.errors import log
-from server.jobs.blocks import LEASE_S, REST_S, BlockQueue, Lease
+from server.jobs.blocks import REST_S, BlockQueue, Lease
+from server.jobs.leases import LEASE_S
 from server.jobs.tasks import Executor, Outcome, Report
 
 IDLE_S = 1.0  # between looks at the database when nothing happens here: others may write there
@@ -36,6 +37,7 @@ class Supervisor:
         self._in_hand: dict[int, Lease] = {}
         self._unwritten: list[Report] = []
         self._renewed = time.monotonic()
+        self._recovered = self._troubled = False
         self._wanted_warm = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="srcube-jobs", daemon=True)
@@ -46,10 +48,7 @@ class Supervisor:
         return self._executor.trouble
 
     def start(self) -> None:
-        """Start the thread; what a dead server had in hand is handed out again."""
-        self._blocks.recover()
-        if self._blocks.unfinished():
-            self._wanted_warm.set()
+        """Start the thread."""
         self._thread.start()
 
     def warm_up(self) -> None:
@@ -70,17 +69,25 @@ class Supervisor:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._unwritten += self._executor.wait(IDLE_S)
             try:
                 self._turn()
+                if self._troubled:
+                    log.warning("the jobs' database answers again")
+                self._troubled = False
             except SrcubeError:
-                log.exception("the jobs' database could not be used; trying again")
-                time.sleep(REST_S)
+                if not self._troubled:
+                    log.exception("the jobs' database could not be used; trying again and again")
+                self._troubled = True
+                self._stopping.wait(REST_S)
+            self._unwritten += self._executor.wait(IDLE_S)
         self._unwritten += self._executor.stop(FINISH_S)
         with suppress(SrcubeError):  # then the next server finds the lease of a dead one
             self._write_reports()
 
     def _turn(self) -> None:
+        if not self._recovered:  # what a dead server had in hand is handed out again
+            self._blocks.recover()
+            self._recovered = True
         self._write_reports()
         self._each_turn()
         if self._in_hand:
@@ -89,6 +96,8 @@ class Supervisor:
             if time.monotonic() - self._renewed > LEASE_S / 3:
                 self._blocks.renew(self._in_hand)
                 self._renewed = time.monotonic()
+        if not self._wanted_warm.is_set() and self._blocks.unfinished():
+            self._wanted_warm.set()  # left by a server before, or asked of another one
         if self._wanted_warm.is_set():
             self._executor.warm_up()
         while self._executor.free() > 0 and (taken := self._blocks.take()):

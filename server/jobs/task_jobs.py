@@ -8,16 +8,15 @@ committed already, an evaluation writes nothing.
 """
 
 import json
-import os
-import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.jobs.blocks import LEASE_S, MOST_ATTEMPTS, boot_id, is_alive
-from server.jobs.database import Database
+from server.jobs.blocks import MOST_ATTEMPTS
+from server.jobs.database import Database, Row, Transaction
+from server.jobs.leases import FREE, Leases
 from server.jobs.ledger import (
     Limits,
     become,
@@ -30,12 +29,6 @@ from server.jobs.ledger import (
 )
 from server.jobs.records import TASK_STEPS, Document, Job, NewJob
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS tasks (
-  job INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
-  spec TEXT NOT NULL, result TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-  owner TEXT NOT NULL DEFAULT '', boot TEXT NOT NULL DEFAULT '', until REAL NOT NULL DEFAULT 0)
-"""
 LOST = "the process that worked on it died"
 
 
@@ -64,18 +57,15 @@ class TaskLease:
 class TaskQueue:
     """Writes tasks down, hands them out to one owner, and keeps what came of them."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
-        self._boot = boot_id()
-        self.owner = f"{os.getpid()}:{uuid.uuid4().hex}"
-        database.write(lambda db: db.execute(SCHEMA))
+        self.leases = Leases(database)
 
     def add(self, new: NewTask, limits: Limits) -> Job:
         """Write a task down, or find the active job of the same wish; raises TooMany."""
         job = NewJob(uuid.uuid4().hex, new.client, new.process, new.asked, TASK_STEPS, (), 0.0)
 
-        def change(db: sqlite3.Connection) -> Job:
+        def change(db: Transaction) -> Job:
             row = db.execute(
                 "SELECT * FROM jobs WHERE key = ? AND state IN ('accepted', 'running')", (job.key,)
             ).fetchone()
@@ -99,14 +89,14 @@ class TaskQueue:
         One that was begun too often is failed instead, with the reason.
         """
 
-        def change(db: sqlite3.Connection) -> TaskLease | None:
+        def change(db: Transaction) -> TaskLease | None:
             while True:
                 row = db.execute(
-                    "SELECT tasks.*, jobs.id, jobs.state FROM tasks"
+                    "SELECT tasks.*, jobs.id, jobs.state FROM tasks"  # noqa: S608 (question marks)
                     " JOIN jobs ON jobs.number = tasks.job"
-                    " WHERE jobs.state IN ('accepted', 'running')"
-                    " AND (tasks.boot != ? OR tasks.until <= ?) ORDER BY tasks.job LIMIT 1",
-                    (self._boot, self._clock()),
+                    f" WHERE jobs.state IN ('accepted', 'running') AND {FREE}"
+                    " ORDER BY tasks.job LIMIT 1",
+                    self.leases.free(db),
                 ).fetchone()
                 if row is None:
                     return None
@@ -120,11 +110,11 @@ class TaskQueue:
     def renew(self, lease: TaskLease) -> bool:
         """Prolong a lease; False where the job has been cancelled, or is another's by now."""
 
-        def change(db: sqlite3.Connection) -> bool:
+        def change(db: Transaction) -> bool:
             cursor = db.execute(
                 "UPDATE tasks SET until = ? WHERE job = ? AND owner = ? AND EXISTS (SELECT 1 FROM"
                 " jobs WHERE number = tasks.job AND state = 'running')",
-                (self._clock() + LEASE_S, lease.number, self.owner),
+                (self.leases.until(db), lease.number, self.leases.owner),
             )
             return cursor.rowcount > 0
 
@@ -132,23 +122,17 @@ class TaskQueue:
 
     def recover(self) -> None:
         """Make free what processes had taken that are gone."""
-
-        def change(db: sqlite3.Connection) -> None:
-            rows = db.execute("SELECT DISTINCT owner FROM tasks WHERE owner != ''").fetchall()
-            for (owner,) in rows:
-                if owner != self.owner and not is_alive(owner):
-                    db.execute("UPDATE tasks SET until = 0, owner = '' WHERE owner = ?", (owner,))
-
-        self._database.write(change)
+        self._database.write(lambda db: self.leases.recover(db, "tasks"))
 
     def progress(self, lease: TaskLease, percent: float, message: str) -> None:
         """Write down how far a task is; the percentage never falls."""
+        done = min(TASK_STEPS, round(percent))
 
-        def change(db: sqlite3.Connection) -> None:
+        def change(db: Transaction) -> None:
             db.execute(
-                "UPDATE jobs SET done = max(done, ?), message = ?, updated = ?"
-                " WHERE number = ? AND state = 'running'",
-                (min(TASK_STEPS, round(percent)), message[:300], time.time(), lease.number),
+                "UPDATE jobs SET done = CASE WHEN done < ? THEN ? ELSE done END,"
+                " message = ?, updated = ? WHERE number = ? AND state = 'running'",
+                (done, done, message[:300], time.time(), lease.number),
             )
             job = job_of(db, lease.number)
             if job.state == "running":
@@ -159,7 +143,7 @@ class TaskQueue:
     def finish(self, lease: TaskLease, result: Document) -> None:
         """Write down what came of a task."""
 
-        def change(db: sqlite3.Connection) -> None:
+        def change(db: Transaction) -> None:
             if job_of(db, lease.number).state != "running":
                 return  # cancelled in the meantime
             text = json.dumps(result, allow_nan=False)
@@ -172,7 +156,7 @@ class TaskQueue:
     def fail(self, lease: TaskLease, why: str) -> None:
         """Write down why a task cannot be done."""
 
-        def change(db: sqlite3.Connection) -> None:
+        def change(db: Transaction) -> None:
             if job_of(db, lease.number).state == "running":
                 become(db, lease.number, "failed", why[:300])
 
@@ -182,8 +166,9 @@ class TaskQueue:
         """Let a task be taken again; an attempt is not `counted` where the server stops."""
         self._database.write(
             lambda db: db.execute(
-                "UPDATE tasks SET until = 0, owner = '', attempts = attempts - ? WHERE job = ?",
-                (0 if counted else 1, lease.number),
+                "UPDATE tasks SET until = 0, owner = '', attempts = attempts - ?"
+                " WHERE job = ? AND owner = ?",
+                (0 if counted else 1, lease.number, self.leases.owner),
             )
         )
 
@@ -201,11 +186,11 @@ class TaskQueue:
         found: Document = json.loads(row["result"])
         return found
 
-    def _lease(self, db: sqlite3.Connection, row: sqlite3.Row) -> TaskLease:
+    def _lease(self, db: Transaction, row: Row) -> TaskLease:
         db.execute(
             "UPDATE tasks SET owner = ?, boot = ?, until = ?, attempts = attempts + 1"
             " WHERE job = ?",
-            (self.owner, self._boot, self._clock() + LEASE_S, row["job"]),
+            (*self.leases.taken(db), row["job"]),
         )
         if row["state"] == "accepted":
             become(db, row["job"], "running")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
@@ -19,10 +20,9 @@ from datacube.errors import NotFound, SrcubeError, Unavailable
 from datacube.settings import Settings
 from server.admission import RenderLimits, RenderQueue
 from server.errors import log
-from server.jobs.database import Database
+from server.jobs.address import address_of, open_database
 from server.jobs.ledger import Limits
 from server.jobs.records import Document, Job
-from server.jobs.service import database_path
 from server.jobs.task_jobs import NewTask, TaskLease, TaskQueue
 
 IDLE_S = 1.0  # between looks at the database: another server may have written there
@@ -38,7 +38,9 @@ class TaskService:
     """Takes tasks, sees that they are carried out, and hands out what came of them."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises InvalidInput for a URL of a database that cannot be used."""
         self._settings = settings
+        self._address = address_of(settings)
         self._limits = Limits(settings.limit_jobs, settings.limit_client_jobs)
         self._queue: TaskQueue | None = None
         self.searches = RenderQueue(SEARCHES)
@@ -46,7 +48,7 @@ class TaskService:
     def start(self) -> None:
         """Open the jobs' database and go on with the tasks in it; without one, none are taken."""
         try:
-            self._database = Database(database_path(self._settings))
+            self._database = open_database(self._address)
             self._queue = TaskQueue(self._database)
         except SrcubeError:
             log.exception("no tasks can be taken")
@@ -92,8 +94,7 @@ class TaskRunner:
         self._thread = threading.Thread(target=self._run, name="srcube-tasks", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; what a dead server had in hand is taken up again."""
-        self._tasks.recover()
+        """Start the thread."""
         self._thread.start()
 
     def look(self) -> None:
@@ -107,14 +108,21 @@ class TaskRunner:
         self._thread.join()
 
     def _run(self) -> None:
+        recovered = troubled = False
         while not self._stopping.is_set():
             try:
+                if not recovered:  # what a dead server had in hand is taken up again
+                    self._tasks.recover()
+                    recovered = True
                 lease = self._tasks.take()
+                troubled = False
                 if lease is not None:
                     self._carry_out(lease)
                     continue
             except SrcubeError:
-                log.exception("the jobs' database could not be used; trying again")
+                if not troubled:
+                    log.exception("the jobs' database could not be used; trying again and again")
+                troubled = True
             self._news.wait(IDLE_S)
             self._news.clear()
 
@@ -153,31 +161,54 @@ class TaskRunner:
                 line = lines.get(timeout=LOOK_S)
             now = time.monotonic()
             if line is None:
-                self._tasks.give_back(lease, counted=True)
+                self._write(lambda: self._tasks.give_back(lease, counted=True))
                 return
             if self._has_ended(lease, line, now - begun):
                 return
             if line and now - told > TELL_S:
-                self._tasks.progress(lease, line["percent"], line["message"])
+                with suppress(Unavailable):  # the next line will say it
+                    self._tasks.progress(lease, line["percent"], line["message"])
                 told = now
             if now - renewed > LOOK_S:
-                if not self._tasks.renew(lease):
+                if not self._is_ours(lease):
                     return  # cancelled
                 renewed = now
 
     def _has_ended(self, lease: TaskLease, line: Document, seconds: float) -> bool:
         """Whether this was the last of a task, which is written down then."""
+        limit_s = self._settings.limit_task_s
         if "result" in line:
-            self._tasks.finish(lease, line["result"])
+            self._write(lambda: self._tasks.finish(lease, line["result"]))
         elif "failed" in line:
-            self._tasks.fail(lease, line["failed"])
+            self._write(lambda: self._tasks.fail(lease, line["failed"]))
         elif self._stopping.is_set():
-            self._tasks.give_back(lease, counted=False)
-        elif seconds > self._settings.limit_task_s:
-            self._tasks.fail(lease, f"not done within {self._settings.limit_task_s:g} s")
+            self._write(lambda: self._tasks.give_back(lease, counted=False))
+        elif seconds > limit_s:
+            self._write(lambda: self._tasks.fail(lease, f"not done within {limit_s:g} s"))
         else:
             return False
         return True
+
+    def _is_ours(self, lease: TaskLease) -> bool:
+        """Prolong a lease; a database that does not answer says nothing against it."""
+        try:
+            return self._tasks.renew(lease)
+        except Unavailable:
+            return True
+
+    def _write(self, what: Callable[[], None]) -> None:
+        """Write down how a task ended, as soon as the database answers.
+
+        A server that stops before leaves it: then the task is taken up again.
+        """
+        while True:
+            try:
+                what()
+            except Unavailable:
+                if self._stopping.wait(IDLE_S):
+                    return
+            else:
+                return
 
 
 def _read(stream: IO[str], lines: "queue.Queue[Line]") -> None:

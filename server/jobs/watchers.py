@@ -50,18 +50,26 @@ class Watchers:
             with suppress(RuntimeError):  # the loop may be closing
                 loop.call_soon_threadsafe(event.set)
 
+    def watched(self) -> frozenset[str]:
+        """Jobs that somebody watches now."""
+        with self._lock:
+            return frozenset(one for one, watched in self._jobs.items() if watched.watchers)
+
     def abandoned(self, after_s: float) -> tuple[str, ...]:
-        """Jobs that were watched, and that nobody has watched for a while; each is told once."""
+        """Jobs that were watched, and that nobody has watched for a while, until forgotten."""
         horizon = time.monotonic() - after_s
         with self._lock:
-            gone = [
+            return tuple(
                 job_id
                 for job_id, watched in self._jobs.items()
                 if not watched.watchers and watched.left <= horizon
-            ]
-            for job_id in gone:
+            )
+
+    def forget(self, job_id: str) -> None:
+        """A job was dealt with; one that is watched again is not forgotten."""
+        with self._lock:
+            if not self._jobs[job_id].watchers:
                 del self._jobs[job_id]
-        return tuple(gone)
 
     def count(self) -> int:
         """Open event streams."""

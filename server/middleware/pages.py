@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from server.middleware.asgi import ASGIApp, Receive, Scope, Send, refuse
 
-UNUSED_S = 32.0  # bokeh collects a session 15 s after it was last used, and looks every 17 s
+UNUSED_S = 20.0  # a session is collected 15 s after it was last used; it is looked for every 5 s
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from datacube.demo import build_demo
 from datacube.settings import Settings
 from tests.browser import FLAGS
 from tests.conftest import serving
-from tests.tools.chromium import found
+from tests.tools.debian import chromium
 
 TARGET = Path(__file__).resolve().parents[2] / "notebooks/images/explorer.jpg"
 WIDTH, HEIGHT = 1440, 810
@@ -23,13 +23,13 @@ READY = "All "  # the page's line about the view begins so when every block is t
 
 def main() -> None:
     """Write the picture, or say what is missing."""
-    chromium = found()
-    if chromium is None:
+    program = chromium()
+    if program is None:
         sys.exit("picture: no Chromium; install it: apt-get install chromium")
     settings = Settings.from_environment(port=0)
     build_demo(Catalog(open_storage(settings.data)), print)
     with serving(settings) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.add_init_script("localStorage.setItem('srcube-tour-seen', 'yes')")
         page.goto(url + "/explorer")
