@@ -13,8 +13,8 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format bench bench-page figures picture screenshots \
-	  diagrams docs lock clean
+.PHONY: help setup setup-dev demo test gate format bench bench-page figures picture pictures \
+	  screenshots diagrams docs lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,8 @@ bench: setup-dev  ## run every benchmark, with the peers they are measured besid
 	@.venv/bin/pip install --quiet "odc-stac>=0.5.3" "titiler.xarray>=2.4,<2.5"
 	@.venv/bin/srcube bench all $(ARGS)
 
-figures: setup-dev  ## write the README's table of benchmarks anew from notebooks/benchmarks
+figures: setup-dev  ## write the README's tables anew from the figures that are committed
+	@PYTHONPATH= .venv/bin/python -m tests.tools.readme_tables
 	@PYTHONPATH= .venv/bin/python -m tests.tools.figures
 
 bench-page: setup-dev  ## measure openings and frames of the page in Chromium, on a quiet machine
@@ -49,6 +50,9 @@ bench-page: setup-dev  ## measure openings and frames of the page in Chromium, o
 
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture
+
+pictures: setup-dev  ## draw the README's pictures of experiments anew
+	@PYTHONPATH= .venv/bin/python -m tests.tools.pictures
 
 screenshots: setup-dev  ## take pictures of the page's main states at three sizes, into screenshots/
 	@PYTHONPATH= .venv/bin/python -m tests.tools.screenshots

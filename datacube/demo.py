@@ -4,9 +4,9 @@ Built once, offline, from what is installed; a collection that is there already 
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,16 @@ from datacube.scene import (
     parse_rfc3339,
     rfc3339,
 )
-from datacube.simulation import Pass, SimulatedScene, plan_season, simulate_season
+from datacube.simulation import (
+    STORM_DAY,
+    Pass,
+    SimulatedScene,
+    acquire_season,
+    build_landscape,
+    plan_season,
+)
+from datacube.simulation.season import YEAR
+from datacube.store.commit import amend
 from datacube.store.layout import BLOCK_PX, CubeSpec, ProductSpec
 from datacube.window import Window
 
@@ -39,7 +48,9 @@ BANDS = ("B02", "B03", "B04", "B08")
 COPERNICUS = "Contains modified Copernicus Sentinel data"
 SEED = 7
 TRUTH = "truth"
+EVENT = "demo_event"
 SIMULATED_LEFT, SIMULATED_TOP = 680_000, 5_400_000  # EPSG:32632, a place without meaning
+STORM_DATE = (datetime(YEAR, 1, 1, tzinfo=UTC) + timedelta(days=STORM_DAY - 1)).date().isoformat()
 
 Report = Callable[[str], None]
 Builder = Callable[[Catalog, str], None]
@@ -68,24 +79,30 @@ def build_demo(catalog: Catalog, report: Report, size: DemoSize | None = None) -
     if havel_files():
         builders["havel"] = build_havel
     for name, build in builders.items():
-        if name in catalog.ids() and _is_whole(catalog.open(name)):
+        known = name in catalog.ids() and _is_whole(catalog.open(name))
+        if known and (name != "simulated" or EVENT in catalog.open(name).attributes):
             report(f"{name}: there already")
         else:
             report(f"{name}: building")
             build(catalog, name)
 
 
-def build_simulated(catalog: Catalog, name: str, *, size: DemoSize) -> None:
-    """A season over a simulated landscape, with its truth at 2.5 m on some dates."""
+def build_simulated(catalog: Catalog, name: str, *, size: DemoSize, storm: bool = True) -> None:
+    """A season over a simulated landscape, with its truth at 2.5 m on some dates.
+
+    In August a storm fells patches of wood, unless `storm` is False.
+    """
     grid = Grid.from_origin(
         "EPSG:32632", left=SIMULATED_LEFT, top=SIMULATED_TOP, gsd_m=10, shape=size.shape
     )
     passes = plan_season(SEED, dates=size.dates, truth_dates=size.truth_dates)
+    event = {EVENT: {"what": "storm", "date": STORM_DATE}} if storm else {}
     spec = CubeSpec(
         title="Simulated season with known truth",
         description="Fields, woods, roads, a river, a lake and villages, made from a seed and seen "
         f"as Sentinel-2 would see them on {size.dates} dates: per-band blur, 0.15 px jitter, "
-        f"noise, clouds. The truth at 2.5 m is known on {size.truth_dates} of them.",
+        f"noise, clouds. The truth at 2.5 m is known on {size.truth_dates} of them."
+        + (f" On {STORM_DATE} a storm fells patches of wood." if storm else ""),
         notice="Simulated landscape: no pixel of it was ever measured.",
         attribution="Simulated by srcube",
         grid=grid,
@@ -96,14 +113,14 @@ def build_simulated(catalog: Catalog, name: str, *, size: DemoSize) -> None:
             "demo_scenes": size.dates,
             "demo_truths": [rfc3339(one.datetime) for one in passes if one.truth],
             "default_datetime": _summer_scene(passes),
+            **event,
         },
     )
     cube = _opened(catalog, name, spec)
-    shots = simulate_season(
-        SEED, shape=size.shape, bands=BANDS, dates=size.dates, truth_dates=size.truth_dates
-    )
-    for shot in shots:
+    ground = build_landscape(SEED, size.shape)
+    for shot in acquire_season(ground, passes, BANDS, STORM_DAY if storm else None):
         cube = _commit_simulated(cube, shot)
+    _tell(cube, {"description": spec.description, **spec.extra})
 
 
 def build_sample(catalog: Catalog, name: str) -> None:
@@ -168,7 +185,9 @@ def _commit_simulated(cube: Cube, shot: SimulatedScene) -> Cube:
     shift = {"y": round(-shot.shift_px[0], 4), "x": round(-shot.shift_px[1], 4)}
     properties = {"eo:cloud_cover": round(shot.cloud_cover, 2), "srcube:true_shift_px": shift}
     cube = cube.append(
-        Scene(shot.scene_id, shot.datetime, properties), ScenePixels(shot.dn, shot.scl)
+        Scene(shot.scene_id, shot.datetime, properties),
+        ScenePixels(shot.dn, shot.scl),
+        replace=True,  # a demo that was built before the storm was part of it
     )
     if shot.truth_dn is None:
         return cube
@@ -179,6 +198,14 @@ def _commit_simulated(cube: Cube, shot: SimulatedScene) -> Cube:
         window = product.block_window(block).scaled(product.factor)
         product.write_block(slot, block, np.ascontiguousarray(shot.truth_dn[:, *window.slices]))
     return product.cube
+
+
+def _tell(cube: Cube, said: Mapping[str, Any]) -> None:
+    """Say this of a cube, last of all, so that an interrupted build is continued."""
+    if all(cube.attributes.get(name) == value for name, value in said.items()):
+        return
+    with cube.storage.exclusive():
+        amend(cube.storage, lambda root: root.changed(root.commit, attributes=dict(said)))
 
 
 def _opened(catalog: Catalog, name: str, spec: CubeSpec) -> Cube:

@@ -4,7 +4,7 @@ The words are the page's own, in its languages; here is what it needs to bring t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from pyproj import Transformer
 
 from datacube import Cube
 from datacube.cube import CommittedScene
+from datacube.demo import EVENT
 from server.ogc.answers import base_url
 from server.services import Services, services_of
 from sr_engine.registry import DEFAULT_MODEL
@@ -35,11 +36,15 @@ class Side:
     model: str = ""
     index: str = ""
     colormap: str = ""
+    rescale: str = ""
 
 
 @dataclass(frozen=True)
 class Story:
-    """A use case; `place` is (row, column) as shares of the demo's ground."""
+    """A use case; `place` is (row, column) as shares of the demo's ground.
+
+    One of an `event` is told only where the right side is a date after it.
+    """
 
     id: str
     place: tuple[float, float]
@@ -47,8 +52,10 @@ class Story:
     right: Side
     mode: str = "swipe"
     zoom: int = ZOOM
+    event: bool = False
 
 
+BICUBIC = "bicubic-x4"  # of the default model's factor: what it is compared with
 JUNE, JULY, AUGUST = (6, 21), (7, 16), (8, 30)
 STORIES = (
     Story("fields", (0.788, 0.638), Side(JUNE), Side(JUNE, "sr", DEFAULT_MODEL)),
@@ -58,12 +65,19 @@ STORIES = (
         Side(JUNE, index="NDWI", colormap="viridis"),
         Side(JUNE, "sr", DEFAULT_MODEL, "NDWI", "viridis"),
     ),
-    Story("settlements", (0.452, 0.637), Side(JUNE), Side(JUNE, "sr", DEFAULT_MODEL), zoom=17),
+    Story(
+        "settlements",
+        (0.452, 0.637),
+        Side(JUNE, "sr", BICUBIC),
+        Side(JUNE, "sr", DEFAULT_MODEL),
+        zoom=17,
+    ),
     Story(
         "change",
-        (0.525, 0.706),
-        Side(JULY, "sr", DEFAULT_MODEL, "NDVI"),
-        Side(AUGUST, "sr", DEFAULT_MODEL, "NDVI"),
+        (0.525, 0.640),
+        Side(JULY, "sr", DEFAULT_MODEL, "NDVI", "viridis", "0,1"),
+        Side(AUGUST, "sr", DEFAULT_MODEL, "NDVI", "viridis", "0,1"),
+        event=True,
     ),
 )
 
@@ -78,8 +92,8 @@ def stories(
     the same share of the ground.
     """
     cube = services.catalog.open(cube_id)
-    told = [_document(base_url(request), cube, one) for one in STORIES] if _is_demo(cube) else []
-    return {"stories": told}
+    known = [one for one in STORIES if _is_demo(cube) and _shows_its_event(cube, one)]
+    return {"stories": [_document(base_url(request), cube, one) for one in known]}
 
 
 @router.get(FIGURES_PATH, include_in_schema=False)
@@ -105,6 +119,14 @@ def _is_demo(cube: Cube) -> bool:
     return bool(cube.scenes) and "demo_truths" in cube.attributes
 
 
+def _shows_its_event(cube: Cube, story: Story) -> bool:
+    """A demo of before the storm has none; nor has one whose dates all lie before it."""
+    if not story.event:
+        return True
+    happened = cube.attributes.get(EVENT, {}).get("date")
+    return happened is not None and nearest_date(cube.scenes, story.right.day)[:10] >= happened
+
+
 def _document(base: str, cube: Cube, story: Story) -> Document:
     lon, lat = _at(cube, story.place)
     return {
@@ -126,5 +148,5 @@ def _at(cube: Cube, place: tuple[float, float]) -> tuple[float, float]:
 
 
 def _side(cube: Cube, side: Side) -> dict[str, str]:
-    shown = {"layer": side.layer, "model": side.model, "index": side.index}
-    return {**shown, "colormap": side.colormap, "date": nearest_date(cube.scenes, side.day)}
+    shown = {key: value for key, value in asdict(side).items() if key != "day"}
+    return {**shown, "date": nearest_date(cube.scenes, side.day)}

@@ -270,3 +270,12 @@ def test_guidelines_are_written_with_their_charts_and_make_a_page(tmp_path: Path
     assert all(link.startswith("data:image/svg+xml;base64,") for link in parser.links)
     with pytest.raises(InvalidInput, match=r"\.md"):
         write_guidelines(tmp_path / "g.docx")
+
+
+def test_the_rule_of_intervals_names_the_calibration_set_and_its_places() -> None:
+    (rule,) = [one for one in RULES if one.id == "uncertainty"]
+    known = {"sha256": "67c97b06b6f2d9d3", "places": ["here", "there"]}
+    told = "set 67c97b06b6f2, calibrated at here, there"
+    assert rule.check({"provenance": {"calibration": known}}) == (True, told)
+    missing = (False, "no calibration set is named")
+    assert rule.check({"provenance": {"calibration": None}}) == missing

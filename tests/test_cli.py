@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from datacube import Catalog, open_storage
-from datacube.demo import DemoSize, build_demo
+from datacube import Catalog, Product, open_storage
+from datacube.demo import EVENT, TRUTH, DemoSize, build_demo, build_simulated
 from tests.scenes import new_cube, pixels, scene
 
 SRCUBE = Path(sys.executable).with_name("srcube")
@@ -95,6 +95,25 @@ def test_the_demo_is_built_once_and_continued_if_interrupted(tmp_path: Path) -> 
     build_demo(catalog, said.append, size)
     assert "simulated: building" in said
     assert [catalog.open(name).generation for name in catalog.ids()] == generations
+
+
+def test_a_demo_from_before_the_storm_is_brought_up_to_date(tmp_path: Path) -> None:
+    catalog, said = Catalog(open_storage(tmp_path)), list[str]()
+    size = DemoSize(shape=(120, 150), dates=2, truth_dates=2)
+    build_simulated(catalog, "simulated", size=size, storm=False)
+    summer, autumn = (one.slot for one in catalog.open("simulated").scenes)
+    build_demo(catalog, said.append, size)
+    assert "simulated: building" in said
+    cube = catalog.open("simulated")
+    now = [one.slot for one in cube.scenes]
+    assert now[0] == summer  # of before the storm: untouched
+    assert now[1] not in {summer, autumn}
+    assert cube.attributes[EVENT]["date"] == "2025-08-12"
+    assert "storm" in cube.attributes["description"]
+    assert all(Product.open(cube, TRUTH).has_block(slot, (0, 0)) for slot in now)
+    said.clear()
+    build_demo(catalog, said.append, size)
+    assert "simulated: there already" in said
 
 
 def test_serve_prints_where_it_is_and_ends_when_asked(tmp_path: Path) -> None:

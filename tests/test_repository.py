@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tests.test_packaging import FLOORS
-from tests.tools import diagrams, environment, lock, suite, wheel
+from tests.tools import diagrams, environment, lock, readme_tables, suite, wheel
 
 ROOT = wheel.ROOT
 TRACKED = tuple(wheel.tracked_files())
@@ -81,6 +81,30 @@ def test_no_tracked_file_names_a_path_of_one_machine() -> None:
 def test_diagrams_are_those_that_their_script_draws(tmp_path: Path) -> None:
     for drawn in diagrams.draw(tmp_path):
         assert drawn.read_text() == (diagrams.FOLDER / drawn.name).read_text(), "make diagrams"
+
+
+def test_tables_of_the_readme_are_those_of_the_records() -> None:
+    readme = readme_tables.README.read_text("utf-8")
+    assert readme_tables.with_tables(readme) == readme, "make figures"
+    assert readme_tables.USE_CASES.read_text("utf-8") == readme_tables.usecases_page()
+
+
+def test_record_of_places_is_of_the_models_that_are_shipped() -> None:
+    for factor, found in json.loads(readme_tables.PLACES.read_text("utf-8")).items():
+        record = json.loads((ROOT / f"sr_engine/default/weights/default-{factor}.json").read_text())
+        assert found["weights_sha256"] == record["weights_sha256"], "python -m tests.tools.places"
+        for kind in ("sharp", "wald", "simulated"):
+            own = [one for one in found["psnr_db"].values() if one["kind"] == kind]
+            gain = sum(one["default"] - one["bicubic"] for one in own) / len(own)
+            told = record["figures"][f"default_{factor}_{kind}_gain_db"]
+            assert gain == pytest.approx(told, abs=0.01)
+
+
+def test_pictures_of_the_readme_are_there_and_small() -> None:
+    named = re.findall(r"\]\((notebooks/images/[^)]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert len(named) >= 6
+    for path in named:
+        assert 0 < (ROOT / path).stat().st_size < 300_000, path
 
 
 def test_citation_names_this_version_and_licence() -> None:

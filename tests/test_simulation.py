@@ -11,19 +11,24 @@ from datacube.bands import SENTINEL2
 from datacube.errors import InvalidInput
 from datacube.scene import dn_from_reflectance
 from datacube.simulation import (
+    STORM_DAY,
     Landscape,
     Pass,
     SimulatedScene,
     acquire,
+    acquire_season,
     build_landscape,
+    fell,
     landmark,
     plan_season,
     simulate_season,
+    storm_window,
 )
 from datacube.simulation.optics import Psf
 from datacube.simulation.phenology import Parcels
 from datacube.simulation.sky import make_sky
 from datacube.simulation.spectra import BANDS, SNR, SNR_REFLECTANCE, noise_sigma
+from datacube.simulation.storm import TREES
 
 SHAPE = (48, 64)
 TEN_METRES = ("B02", "B03", "B04", "B08")
@@ -228,6 +233,48 @@ def test_the_landmark_stands_where_it_is_said_to_stand(land: Landscape, summer: 
         right = np.arange(covered.shape[1]) + left + 0.5
         centre = (covered * right).sum() / covered.sum() / scale
         assert centre == pytest.approx(column + 1.5, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def wooded() -> Landscape:
+    return build_landscape(7, (120, 150))
+
+
+def test_a_storm_fells_wood_and_nothing_else(wooded: Landscape) -> None:
+    storm = fell(wooded, storm_window(wooded.shape))
+    gone = storm.felled[storm.ground.labels]
+    assert gone.any()
+    assert {wooded.parcels.kinds[label] for label in np.unique(wooded.labels[gone])} <= set(TREES)
+    np.testing.assert_array_equal(storm.ground.labels[~gone], wooded.labels[~gone])
+
+
+def test_image_and_truth_show_the_storm_from_its_day_on_where_wood_was_felled(
+    wooded: Landscape,
+) -> None:
+    season = plan_season(7)
+    passes = [replace(season[i], truth=True, noise=False) for i in (8, 9)]
+    assert passes[0].day_of_year < STORM_DAY <= passes[1].day_of_year
+    calm, stormy = (
+        list(acquire_season(wooded, passes, ("B04", "B08"), day)) for day in (None, STORM_DAY)
+    )
+    np.testing.assert_array_equal(calm[0].dn, stormy[0].dn)
+    np.testing.assert_array_equal(calm[0].truth_dn, stormy[0].truth_dn)
+    storm = fell(wooded, storm_window(wooded.shape))
+    inner = (slice(wooded.margin_fine, -wooded.margin_fine),) * 2
+    fine = storm.felled[storm.ground.labels][inner]
+    gone = fine.reshape(480, 2, 600, 2).mean(axis=(1, 3))
+    was, seen = calm[1], stormy[1]
+    assert was.truth_dn is not None
+    assert seen.truth_dn is not None
+    np.testing.assert_array_equal(was.truth_dn[:, gone == 0], seen.truth_dn[:, gone == 0])
+    assert (ndvi(was.truth_dn) - ndvi(seen.truth_dn))[gone == 1].mean() > 0.3
+    coarse = gone.reshape(120, 4, 150, 4).mean(axis=(1, 3))
+    assert (ndvi(was.dn) - ndvi(seen.dn))[coarse == 1].mean() > 0.3
+
+
+def ndvi(dn: NDArray[np.uint16]) -> NDArray[np.float64]:
+    red, nir = reflectance(dn)
+    return np.asarray((nir - red) / (nir + red))
 
 
 def test_numbers_never_wrap_and_zero_is_kept_for_no_data() -> None:

@@ -6,17 +6,24 @@ from datacube.simulation.season import (
     Pass,
     SimulatedScene,
     acquire,
+    acquire_season,
     plan_season,
     simulate_season,
 )
+from datacube.simulation.storm import STORM_DAY, Storm, fell, storm_window
 
 __all__ = [
+    "STORM_DAY",
     "Landscape",
     "Pass",
     "SimulatedScene",
+    "Storm",
     "acquire",
+    "acquire_season",
     "build_landscape",
+    "fell",
     "landmark",
     "plan_season",
     "simulate_season",
+    "storm_window",
 ]

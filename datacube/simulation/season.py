@@ -4,7 +4,7 @@ What happens to one date, in this order: the ground is exposed through the instr
 and clouds are laid over it, pixels are classified, noise is added, numbers are written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -20,6 +20,7 @@ from datacube.simulation.landscape import Landscape, build_landscape
 from datacube.simulation.optics import Psf
 from datacube.simulation.sky import Sky, SkyKind, make_sky
 from datacube.simulation.spectra import BANDS, cloud_reflectance, noise_sigma
+from datacube.simulation.storm import fell, storm_window
 
 YEAR = 2025
 JITTER_PX = 0.15  # root mean square, per axis
@@ -101,8 +102,23 @@ def simulate_season(
     if unsimulated or not bands:
         raise InvalidInput(f"need some of the bands {', '.join(BANDS)}, got {list(bands)}")
     passes = plan_season(seed, dates=dates, truth_dates=truth_dates, psf=psf)
-    landscape = build_landscape(seed, shape)
-    return (acquire(landscape, each, bands) for each in passes)
+    return acquire_season(build_landscape(seed, shape), passes, bands)
+
+
+def acquire_season(
+    ground: Landscape, passes: Sequence[Pass], bands: tuple[str, ...], storm_day: int | None = None
+) -> Iterator[SimulatedScene]:
+    """Acquire one pass after the other, in their order.
+
+    From `storm_day` of the year on, if one is given, patches of wood are felled, in the truth as
+    well (see `storm`).
+    """
+    if storm_day is None or all(each.day_of_year < storm_day for each in passes):
+        return (acquire(ground, each, bands) for each in passes)
+    after = fell(ground, storm_window(ground.shape)).ground
+    return (
+        acquire(after if each.day_of_year >= storm_day else ground, each, bands) for each in passes
+    )
 
 
 def plan_season(

@@ -4,7 +4,8 @@ Every way to enlarge an image, the truth among them, goes through the same simpl
 what comes out is scored by the size of the objects. The ground is the demo's, whose truth is known.
 """
 
-from sr_engine.usecases.change import fell, storm_case
+from datacube.simulation import fell
+from sr_engine.usecases.change import storm_case
 from sr_engine.usecases.fields import field_case
 from sr_engine.usecases.objects import Objects, Score, by_area, by_width, scored
 from sr_engine.usecases.pictures import panels

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from datacube.simulation import fell
 from datacube.simulation.optics import Psf
 from sr_engine.usecases import change, fields, settlements, shoreline
 from sr_engine.usecases.prose import CLOSING, OPENING, PROSE, TITLE
@@ -59,7 +60,7 @@ def settlements_tables(psf: Psf = "gaussian") -> Tables:
 
 def change_tables(psf: Psf = "gaussian") -> Tables:
     """Felled woods by the size of the gap."""
-    storm = change.fell(demo_ground(), change.WINDOW)
+    storm = fell(demo_ground(), change.WINDOW)
     event = (change.AFTER, storm.ground)
     before, after = (
         acquire_site(change.WINDOW, shown, event=event, psf=psf)

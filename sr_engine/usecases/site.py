@@ -1,7 +1,8 @@
 """A piece of the demo's simulated ground, seen over its season, with its truth.
 
 The ground is that of the demo's collection `simulated`: seed 7, which no model was trained,
-calibrated or tested with, but drawn by the same program as some ground they were trained on.
+calibrated or tested with, but drawn by the same program as some ground they were trained on. It
+knows the demo's storm only where one asks for it, as the use case of change does.
 """
 
 from dataclasses import dataclass, replace

@@ -101,7 +101,11 @@ def _provenance(audit: Audit) -> Verdict:
 def _uncertainty(audit: Audit) -> Verdict:
     record = audit.get("provenance") or {}
     known = record.get("calibration")
-    return bool(known), str((known or {}).get("id", "no calibration set is named"))
+    if not known:
+        return False, "no calibration set is named"
+    name = str(known.get("sha256") or known.get("id") or "unnamed")[:12]
+    places = ", ".join(known.get("places", ())) or "no place told"
+    return True, f"set {name}, calibrated at {places}"
 
 
 def _flags(audit: Audit) -> Verdict:
