@@ -112,7 +112,7 @@ def test_no_difference_has_the_middle_colour_and_signs_have_the_two_ends(url: st
 
 
 def test_a_final_tile_is_kept_and_one_that_lacks_a_block_is_not(url: str, cube: Cube) -> None:
-    asked = {**SR_MINUS_LR, "index": "NDVI", "v": versions(url)}
+    asked = {**SR_MINUS_LR, "index": "NDVI", "v": asked_version(url)}
     x, y = cube.grid.transform @ (128, 128)  # where the four blocks meet
     tile = TMS.tile(*Transformer.from_crs(cube.grid.crs, 4326, always_xy=True).transform(x, y), 16)
     layer = "/collections/field/layers/difference/tiles/WebMercatorQuad"
