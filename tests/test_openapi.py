@@ -47,6 +47,12 @@ def fixture_schema(live_server: str) -> BaseSchema:
     return schemathesis.openapi.from_url(f"{live_server}/openapi.json")
 
 
+# What is subtracted from what, in words that fit each other and the simulated cube.
+DIFFERENCE = {
+    "minuend": "lr", "subtrahend": "lr", "index": "NDVI", "bbox": "11.46,48.71,11.47,48.72",
+}  # fmt: skip
+
+
 def put_right(case: Case[Any], choice: random.Random) -> Case[Any]:
     """Replace most ids by ones that exist."""
     parameters: dict[str, Any] = dict(case.path_parameters or {})
@@ -54,6 +60,10 @@ def put_right(case: Case[Any], choice: random.Random) -> Case[Any]:
         if name in parameters and choice.random() < 0.8:
             parameters[name] = choice.choice(known)
     case.path_parameters = parameters
+    asked: dict[str, Any] = dict(case.query or {})
+    if "minuend" in asked and choice.random() < 0.8:
+        taken = {one.name for one in case.operation.query}
+        case.query = {name: word for name, word in DIFFERENCE.items() if name in taken}
     return case
 
 
