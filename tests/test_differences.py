@@ -64,7 +64,7 @@ def path_of(url: str, layer: str, zoom: int = 15) -> str:
 def npy(url: str, layer: str, **asked: object) -> NDArray[np.float32]:
     answer = fetch(url, path_of(url, layer), format="npy", **asked)
     assert answer.status_code == 200, answer.text
-    return np.asarray(np.load(io.BytesIO(answer.content)))[0]
+    return np.asarray(np.load(io.BytesIO(answer.content))[0], np.float32)
 
 
 @pytest.mark.parametrize("asked", [{"index": "NDVI"}, {"bands": "B08"}, {"expression": "B04/B03"}])
