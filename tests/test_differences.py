@@ -61,6 +61,12 @@ def path_of(url: str, layer: str, zoom: int = 15) -> str:
     return tile_path(url, zoom, layer, "field")
 
 
+def asked_version(url: str) -> str:
+    """What tiles of super-resolved minus measured depend on, as the collection tells it."""
+    layers = {one["id"]: one for one in fetch(url, "/collections/field").json()["layers"]}
+    return f"{layers['sr']['versions'][MODEL]}-{layers['lr']['versions']['']}"
+
+
 def npy(url: str, layer: str, **asked: object) -> NDArray[np.float32]:
     answer = fetch(url, path_of(url, layer), format="npy", **asked)
     assert answer.status_code == 200, answer.text
