@@ -84,7 +84,8 @@ def methods(rivals: Mapping[str, Rival]) -> Image.Image:
         one = rivals[name]
         figure = "" if name == TRUTH else f"{psnr(one.image, truth):.1f} dB"
         panels.append(Panel(words, figure, VILLAGE.of(natural(one))))
-    note = "Simulated village, 425 x 375 m, 21 June. PSNR of all 1.0 x 1.8 km around it, four bands."
+    place = "Simulated village, 425 x 375 m, 21 June."
+    note = f"{place} PSNR of all 1.0 x 1.8 km around it, four bands."
     return sheet(panels, note, columns=3)
 
 
