@@ -13,10 +13,11 @@ SETUP = $(or $(PYTHON),$(error need Python 3.11 to 3.13 on the PATH, or make PYT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test gate format bench figures picture pictures diagrams docs lock clean
+.PHONY: help setup setup-dev demo test gate format bench bench-page figures picture pictures \
+	  screenshots diagrams docs lock clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## create .venv and install srcube with pinned versions
 	@$(SETUP)
@@ -44,11 +45,17 @@ figures: setup-dev  ## write the README's tables anew from the figures that are 
 	@PYTHONPATH= .venv/bin/python -m tests.tools.readme_tables
 	@PYTHONPATH= .venv/bin/python -m tests.tools.figures
 
+bench-page: setup-dev  ## measure openings and frames of the page in Chromium, on a quiet machine
+	@PYTHONPATH= .venv/bin/python -m tests.tools.page_bench
+
 picture: setup-dev  ## take the README's picture from the running page
 	@PYTHONPATH= .venv/bin/python -m tests.tools.picture
 
 pictures: setup-dev  ## draw the README's pictures of experiments anew
 	@PYTHONPATH= .venv/bin/python -m tests.tools.pictures
+
+screenshots: setup-dev  ## take pictures of the page's main states at three sizes, into screenshots/
+	@PYTHONPATH= .venv/bin/python -m tests.tools.screenshots
 
 diagrams:  ## draw the README's two diagrams anew
 	@PYTHONPATH= $(PYTHON) -m tests.tools.diagrams

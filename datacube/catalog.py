@@ -5,7 +5,7 @@ import threading
 import time
 
 from datacube.cube import Cube
-from datacube.errors import InvalidInput, NotFound
+from datacube.errors import InvalidInput, NotFound, Unavailable
 from datacube.store.commit import ROOT_KEY
 from datacube.store.layout import CubeSpec
 from datacube.store.reading import ChunkCache
@@ -37,6 +37,9 @@ class Catalog:
     def open(self, cube_id: str) -> Cube:
         """The newest committed version of a cube; raises NotFound without touching the disk
         for a text that cannot be an id.
+
+        Where the store does not answer, what was opened before is given: a reader who needs no
+        more than is in memory is served, and whoever needs more is told when he reads it.
         """
         if not CUBE_ID.fullmatch(cube_id):
             raise NotFound("no such cube; ids are made of a-z, 0-9, '_' and '-'")
@@ -44,15 +47,24 @@ class Catalog:
             held = self._opened.get(cube_id)
         if held and not self.storage.locks and time.monotonic() - held[1] < REMOTE_CHECK_S:
             return held[0]
-        place = self._place(cube_id)
-        version = place.version(ROOT_KEY)
-        if version is None:
-            raise NotFound(f"no cube {cube_id!r} in this catalog")
-        cube = held[0] if held and held[0].root.version == version else None
-        cube = cube or Cube.open(place, self.cache)
+        cube = self._newest(cube_id, held[0] if held else None)
         with self._lock:
             self._opened[cube_id] = (cube, time.monotonic())
         return cube
+
+    def _newest(self, cube_id: str, held: Cube | None) -> Cube:
+        place = self._place(cube_id)
+        try:
+            version = place.version(ROOT_KEY)
+            if version is None:
+                raise NotFound(f"no cube {cube_id!r} in this catalog")
+            if held is not None and held.root.version == version:
+                return held
+            return Cube.open(place, self.cache)
+        except Unavailable:
+            if held is None:
+                raise
+            return held
 
     def create(self, cube_id: str, spec: CubeSpec) -> Cube:
         """A new, empty cube; raises Conflict if there is one of this id."""

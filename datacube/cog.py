@@ -30,7 +30,8 @@ class RasterSpec:
     """What a file holds: bands by name with scale and offset, and tags for the whole.
 
     `physical` is false for class codes: they have no scale, and are never averaged. `placed` is
-    false for pixels without a place on Earth: of the grid only the shape counts.
+    false for pixels without a place on Earth: of the grid only the shape counts. `nodata` is 0 for
+    the numbers of a cube; values that may be 0 themselves, as differences are, take NaN.
     """
 
     grid: Grid
@@ -41,6 +42,7 @@ class RasterSpec:
     units: str = "1"
     physical: bool = True
     placed: bool = True
+    nodata: float = NO_DATA_DN
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def profile(self) -> dict[str, Any]:
@@ -53,7 +55,7 @@ class RasterSpec:
             "width": width,
             "count": len(self.bands),
             "dtype": self.dtype,
-            "nodata": NO_DATA_DN,
+            "nodata": self.nodata,
             **(place if self.placed else {}),
             "tiled": True,
             "blockxsize": BLOCK_PX,
@@ -63,7 +65,7 @@ class RasterSpec:
 
 
 def write_cog(path: Path, spec: RasterSpec, read: ReadWindow) -> None:
-    """Write a COG; `read` gives (band, y, x) of a window of the grid, 0 where there is no data."""
+    """Write a COG; `read` gives (band, y, x) of a window of the grid, with the spec's `nodata`."""
     with cog_writer(path, spec) as put:
         for window in windows_of(spec.grid.shape):
             put(window, read(window))
@@ -91,7 +93,7 @@ def cog_writer(path: Path, spec: RasterSpec) -> Iterator[PutWindow]:
             partial,
             driver="COG",
             COMPRESS="DEFLATE",
-            PREDICTOR="2",
+            PREDICTOR="3" if np.dtype(spec.dtype).kind == "f" else "2",
             BLOCKSIZE=str(BLOCK_PX),
             RESAMPLING="AVERAGE" if spec.physical else "NEAREST",
             BIGTIFF="IF_SAFER",

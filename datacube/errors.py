@@ -17,6 +17,12 @@ class InvalidInput(SrcubeError, ValueError):
     code = "InvalidInput"
 
 
+class AntimeridianUnsupported(InvalidInput):
+    """A box whose west lies east of its east."""
+
+    code = "AntimeridianUnsupported"
+
+
 class NotFound(SrcubeError, LookupError):
     """A cube, scene, model, layer or date that is not in the catalog."""
 

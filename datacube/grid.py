@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from datacube.errors import InvalidInput
+from datacube.lonlat import check_bbox
 from datacube.window import Window
 
 
@@ -118,17 +119,9 @@ class Grid:
     def window_of(self, *, lonlat_bbox: tuple[float, float, float, float]) -> Window:
         """Smallest window that covers a (west, south, east, north) box, clipped to the grid.
 
-        Raises InvalidInput for a box that is not finite, is inverted (a box across the
-        antimeridian included: ask for its two halves), or does not touch the grid.
+        Raises InvalidInput for a box that `check_bbox` refuses, or that does not touch the grid.
         """
-        west, south, east, north = lonlat_bbox
-        if not all(math.isfinite(value) for value in lonlat_bbox):
-            raise InvalidInput(f"need a bbox of four finite degrees, got {list(lonlat_bbox)}")
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-            raise InvalidInput(
-                f"need west < east within -180..180 and south < north within -90..90, got "
-                f"{list(lonlat_bbox)}; ask for the two halves of a box across the antimeridian"
-            )
+        check_bbox(lonlat_bbox)
         transformer = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True)
         left, bottom, right, top = transformer.transform_bounds(*lonlat_bbox, densify_pts=21)
         rows, cols = self.pixel_coordinates(x=np.array([left, right]), y=np.array([top, bottom]))

@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     limit_jobs: int = Field(default=32, ge=1, description="most jobs waiting or running")
     limit_client_jobs: int = Field(default=8, ge=1, description="most such jobs of one client")
     limit_block_s: float = Field(default=600, gt=0, description="most seconds for one block")
+    limit_stall_s: float = Field(
+        default=60,
+        gt=0,
+        description="a job fails that got no further for so long while nothing here can compute",
+    )
     unwatched_s: float = Field(
         default=30, gt=0, description="a job that was watched is dropped after so long unwatched"
     )

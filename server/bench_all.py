@@ -23,7 +23,7 @@ Report = Callable[[str], None]
 Document = dict[str, Any]
 
 ALL = "all"
-LONG = frozenset({"load"})  # takes samples for a quarter of an hour by itself: run once
+ENOUGH_S = 240.0  # a benchmark that has run for so long is not begun again
 PEER_PACKAGES = ("titiler.core", "titiler.xarray", "odc-stac")
 
 
@@ -61,16 +61,16 @@ PEERS = (
 def measure_all(
     benchmarks: Mapping[str, Benchmark], settings: Settings, repeat: int, report: Report
 ) -> Document:
-    """Run every benchmark `repeat` times, one after the other; the document of all figures.
+    """Run every benchmark up to `repeat` times, one after the other; the document of all figures.
 
-    Those that are `LONG` run once. Raises InvalidInput for fewer than one run.
+    Long ones are run less often, see `ENOUGH_S`. Raises InvalidInput for fewer than one run.
     """
     if repeat < 1:
         raise InvalidInput(f"need 1 run or more, got {repeat}")
     found: Document = {}
     for name, run in benchmarks.items():
         report(f"{name} ...")
-        found[name] = _repeated(run, settings, 1 if name in LONG else repeat)
+        found[name] = _repeated(run, settings, repeat)
         report(f"{name}: {found[name].get('left_out') or str(found[name]['wall_s']) + ' s'}")
     head = benchmark.report({})
     head["versions"] |= {name: _version(name) for name in PEER_PACKAGES}
@@ -78,7 +78,6 @@ def measure_all(
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": head["machine"],
         "versions": head["versions"],
-        "repeat": repeat,
         "benchmarks": found,
         "peers": _beside(found),
     }
@@ -139,6 +138,10 @@ def markdown(document: Document) -> str:
         if "left_out" in one:
             lines += [f"Left out: {one['left_out']}", ""]
             continue
+        lines += [
+            f"{one['runs']} {'run' if one['runs'] == 1 else 'runs'} in {one['wall_s']:g} s.",
+            "",
+        ]
         rows = [
             (f"`{figure}`", f"{told['median']:g}", f"{told['least']:g}", f"{told['most']:g}")
             for figure, told in one["figures"].items()
@@ -154,16 +157,12 @@ PEERS_TEXT = (
 
 
 def _introduction(document: Document) -> str:
-    machine, count = document["machine"], document["repeat"]
-    runs = "one run, so that least and most are that one" if count == 1 else f"{count} runs"
-    once = sorted(LONG & set(document["benchmarks"]))
-    if once and count > 1:
-        runs += f" ({', '.join(once)}: of one)"
+    machine = document["machine"]
     return (
         f"Made by `srcube bench all` on {document['measured']}: {machine['processor']}, "
         f"{machine['cores']} cores, Python {machine['python']}, {machine['system']}. Medians of "
-        f"{runs}. `_core_s` and `_cpu_ms` are CPU time, gains (`_db`) are over bicubic. Figures "
-        "named `recorded_` were not measured again: their real images were not there."
+        "the runs named below. `_core_s` and `_cpu_ms` are CPU time, gains (`_db`) over bicubic. "
+        "Figures named `recorded_` were not measured again: their real images were not there."
     )
 
 
@@ -175,9 +174,12 @@ def _repeated(run: Benchmark, settings: Settings, repeat: int) -> Document:
             runs.append(run(settings))
         except SrcubeError as error:
             return {"left_out": str(error)}
+        if time.monotonic() - started > ENOUGH_S:
+            break
     wall_s = round(time.monotonic() - started, 1)
     names = [name for name in runs[0] if all(name in one for one in runs)]
-    return {"wall_s": wall_s, "figures": {name: _spread([r[name] for r in runs]) for name in names}}
+    figures = {name: _spread([one[name] for one in runs]) for name in names}
+    return {"wall_s": wall_s, "runs": len(runs), "figures": figures}
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

@@ -76,11 +76,11 @@ def register(app: typer.Typer, make_app: MakeApp) -> None:
         pin_gdal()  # before anything is read: GDAL keeps the drivers that it has begun with
         catalog = Catalog(open_storage(settings.data))
         build_demo(catalog, typer.echo)
-        _prepare_opening(catalog)
+        prepare_opening(catalog)
         run(make_app, settings, browser=browser)
 
 
-def _prepare_opening(catalog: Catalog) -> None:
+def prepare_opening(catalog: Catalog) -> None:
     """Super-resolve what the page opens on, so that a newcomer sees it at once."""
     from server.tiles import default_scene_slot  # noqa: PLC0415 - the server, once it is wanted
     from sr_engine.blocks import compute_window  # noqa: PLC0415
@@ -112,7 +112,7 @@ def register_bench(app: typer.Typer, benchmarks: dict[str, Benchmark]) -> None:
         only: Annotated[
             str | None, typer.Option(help="With `all`: only these, names with commas between.")
         ] = None,
-        repeat: Annotated[int, typer.Option(help="With `all`: runs of each but `load`.")] = 1,
+        repeat: Annotated[int, typer.Option(help="With `all`: most runs of each.")] = 1,
         out: Annotated[
             Path, typer.Option(help="With `all`: folder for benchmarks.md and benchmarks.json.")
         ] = Path("build/benchmarks"),

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from datacube import Cube, Product
 from datacube.errors import NotFound
-from datacube.stac.describe import ZARR, cube_collection
-from datacube.store.conventions import level_name
-from datacube.store.layout import MEASUREMENT
+from datacube.stac.describe import cube_collection
+from server.differences import difference_document
+from server.layer_list import DIFFERENCE
 from server.layers import SENSOR_LEVEL, TRUTH, layers_of
 from server.ogc.answers import GEOJSON, HTML_TOO, Format, answer, base_url, link
 from server.ogc.edr import edr_part
@@ -68,7 +68,7 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
     """A cube as an OGC and a STAC collection, with what a viewer needs to show it."""
     keys = ("title", "description", "attribution", "notice", "simulated", "georeference")
     return {
-        **cube_collection(cube_id, cube),
+        **cube_collection(cube_id, cube, base=f"{base}/collections/{cube_id}/zarr"),
         **{key: cube.attributes[key] for key in keys},
         "description": cube.attributes["description"] or cube.attributes["title"],
         **edr_part(f"{base}/collections/{cube_id}", cube),
@@ -78,16 +78,10 @@ def collection_document(base: str, cube_id: str, cube: Cube) -> Document:
         "storageCrs": cube.grid.crs,
         "scenes": _scene_documents(cube),
         "default_datetime": _default_datetime(cube),
-        "layers": [layer.document(cube) for layer in layers_of(cube)],
-        "assets": {
-            "measurement": {
-                "href": f"{base}/collections/{cube_id}/zarr/{MEASUREMENT}/"
-                f"{level_name(cube.grid.gsd_m)}",
-                "type": ZARR,
-                "title": "The measured pixels",
-                "roles": ["data", "reflectance"],
-            }
-        },
+        "layers": [
+            *(layer.document(cube) for layer in layers_of(cube)),
+            difference_document(cube),
+        ],
         "links": _links(base, cube_id),
     }
 
@@ -108,7 +102,7 @@ def _links(base: str, cube_id: str) -> list[Document]:
 
 def _scene_documents(cube: Cube) -> list[Document]:
     truth = Product.open(cube, TRUTH) if TRUTH in cube.root.commit.products else None
-    layers = [layer.id for layer in layers_of(cube)]
+    layers = [*(layer.id for layer in layers_of(cube)), DIFFERENCE.id]
     return [
         {
             "id": one.scene.scene_id,

@@ -72,6 +72,15 @@ class Wanted:
         variable = self.view.layer.variable
         return self.layer.bands if variable in {"", REFLECTANCE} else (variable,)
 
+    def require(self, bands: tuple[str, ...]) -> None:
+        """Raise InvalidInput for a band that the layer does not have."""
+        missing = set(bands) - set(self.bands)
+        if missing:
+            raise InvalidInput(
+                f"layer {self.view.layer.id} has no {', '.join(sorted(missing))}; it has "
+                f"{', '.join(self.bands)}"
+            )
+
     @property
     def name(self) -> str:
         """A name for the file that says what is in it."""
@@ -103,6 +112,11 @@ async def export_tif(
 
     key = ("export", cube_id, layer_id, query.model_dump_json())
     (data, name), _ = await services.renders.run(key, make, request.is_disconnected)
+    return sent(data, name)
+
+
+def sent(data: bytes, name: str) -> Response:
+    """A file as an answer, to be saved by its name."""
     headers = {
         "content-disposition": f'attachment; filename="{name}"',
         "cache-control": "no-store",

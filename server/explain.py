@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from datacube.scene import parse_rfc3339
 from server.problems import TooMany
 from server.services import Services, services_of
+from server.strict_json import Number, StrictRoute
 from server.tiles import default_scene_slot
 from sr_engine.explain.pictures import png
 from sr_engine.explain.report import Explanation
@@ -27,10 +28,10 @@ from sr_engine.threads import use_one_thread
 
 SIZE_PX, MAX_SIZE_PX = 16, 64
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 Document = dict[str, Any]
 Position = Annotated[
-    list[Annotated[float, Field(ge=-180, le=180)]],
+    list[Annotated[Number, Field(ge=-180, le=180)]],
     Field(min_length=2, max_length=2, description="longitude and latitude in degrees"),
 ]
 
@@ -45,7 +46,10 @@ class ExplainInputs(BaseModel):
     model: Annotated[str, Field(max_length=80)] = DEFAULT
     position: Position
     size: Annotated[
-        int, Field(ge=1, le=MAX_SIZE_PX, description="side of the window in measured pixels")
+        int,
+        Field(
+            strict=True, ge=1, le=MAX_SIZE_PX, description="side of the window in measured pixels"
+        ),
     ] = SIZE_PX
 
 

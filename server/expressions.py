@@ -71,7 +71,7 @@ def find_index(name: str, names: tuple[str, ...]) -> Formula:
     """A spectral index by its name in spyndex; raises InvalidInput where it cannot be had here."""
     text = _formulae().get(name)
     if text is None:
-        raise InvalidInput(f"no index {name!r} that this server computes; try NDVI or NDWI")
+        raise InvalidInput(f"no index {name[:40]!r} here; /indices lists those there are")
     return parse(text, names)
 
 

@@ -11,7 +11,8 @@ from datacube.errors import Unavailable
 
 SKIPPED = (
     "VRT", "WMS", "WMTS", "WCS", "HTTP", "GTI", "DERIVED", "PLMOSAIC", "PLSCENES", "OGCAPI",
-    "STACIT", "STACTA", "EEDAI", "DAAS", "TMS", "MBTiles", "Rasterlite", "NGW", "OpenFileGDB",
+    "STACIT", "STACTA", "EEDA", "EEDAI", "DAAS", "TMS", "MBTiles", "Rasterlite", "NGW",
+    "OpenFileGDB",
 )  # fmt: skip
 OPTIONS: dict[str, str | int] = {
     "GDAL_SKIP": " ".join(SKIPPED),

@@ -6,6 +6,7 @@ from typing import Any
 
 from datacube import Cube
 from server.render import FLAG_COLOURS
+from sr_engine.blocks import bands_made
 from sr_engine.model import DifferentiableModel, Model
 from sr_engine.planes import (
     AUDIT_PLANES,
@@ -33,7 +34,8 @@ class Layer:
     """One thing to look at. `variable` is of a product, empty for the measurement.
 
     `kind` keeps measured and inferred apart for a viewer: measured, inferred, explanation,
-    uncertainty, audit, truth or classes. `units`, `low`, `high` and `colormap` make the legend.
+    uncertainty, audit, truth, classes or difference. `units`, `low`, `high` and `colormap` make
+    the legend.
     """
 
     id: str
@@ -49,6 +51,11 @@ class Layer:
     def by_model(self) -> bool:
         """Whether a model has to be named to see it."""
         return self.kind in {"inferred", "explanation", "uncertainty", "audit"}
+
+    @property
+    def banded(self) -> bool:
+        """Whether its pixels are reflectance in bands, to choose from and to compute with."""
+        return self.variable in {"", "reflectance"} and self.kind != "classes"
 
     @property
     def flagged(self) -> bool:
@@ -83,7 +90,7 @@ class Layer:
         return tuple(fit)
 
     def document(self, cube: Cube) -> dict[str, Any]:
-        """The layer as `/collections/{id}` lists it for a cube."""
+        """The layer as `/collections/{id}` lists it for a cube; `bands` are those of each model."""
         fit = self.models_for(cube)
         legend = {
             "min": self.low,
@@ -91,7 +98,7 @@ class Layer:
             "units": self.units,
             "colormap": self.colormap,
         }
-        return {
+        found = {
             "id": self.id,
             "title": self.title,
             "kind": self.kind,
@@ -103,6 +110,9 @@ class Layer:
             },
             "legend": legend if self.colormap else _flag_legend() if self.flagged else None,
         }
+        if self.by_model and self.banded:
+            found["bands"] = {name: list(bands_made(cube, find_model(name))) for name in fit}
+        return found
 
 
 LAYERS = {
@@ -170,6 +180,19 @@ LAYERS = {
         Layer("scl", "Scene classification", "classes", units="class"),
     )
 }
+
+# What two layers differ by. It is drawn as the others are, and asked for with two operands:
+# so it is in no list of layers that have an address without any (WMTS, STAC, EDR, tilesets).
+DIFFERENCE = Layer(
+    "difference",
+    "Difference of two layers",
+    "difference",
+    "difference",
+    units="difference of an index, or of reflectance",
+    low=-0.2,
+    high=0.2,
+    colormap="rdbu",
+)
 
 
 def makes(model: Model, layer: Layer) -> bool:

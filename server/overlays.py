@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from datacube.errors import NotFound
 from datacube.stac.fetch import Fetcher
 from server.admission import RenderLimits, RenderQueue
-from server.ogc.matrix_sets import matrix_set
+from server.ogc.matrix_sets import check_in_matrix, matrix_set
 from server.overlay_sources import MATRIX, REMOTE, CogSource, TileSource
 from server.registry import MAX_ZOOM, Overlay, Registry
 from server.render import encode
@@ -103,14 +103,13 @@ async def overlay_tile(
     overlays: Overlays_,
     overlay_id: str,
     z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
-    x: Annotated[int, Path(ge=0)],
-    y: Annotated[int, Path(ge=0)],
+    x: int,
+    y: int,
 ) -> Response:
     """A map tile of an overlay, 256 or 512 pixels wide as its server has them."""
     overlay = overlays.find(overlay_id)
     tile = morecantile.Tile(x, y, z)
-    if max(x, y) >= 2**z:
-        raise NotFound(f"tile {z}/{x}/{y} lies outside its matrix of {2**z} x {2**z}")
+    check_in_matrix(tile, (2**z, 2**z))
     if not _touches(overlay, tile):
         return Response(status_code=204, headers={"cache-control": CACHE})
     own = overlay.kind == "cog"

@@ -81,6 +81,8 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     first: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    if first["type"] == "json_invalid":
+        return problem(422, "InvalidInput", f"need a body in JSON: {first['ctx']['error']}"[:200])
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     got = str(first.get("input"))[:60]
     return problem(422, "InvalidInput", f"{where}: {first['msg']}, got {got!r}")

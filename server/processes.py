@@ -15,16 +15,18 @@ from server.jobs.order import Order, Wish
 from server.jobs.records import ACTIVE, TASK_PROCESSES
 from server.layers import find_layer, layers_of
 from server.services import Services, services_of
+from server.strict_json import StrictRoute
 from server.tiles import default_scene_slot
 from server.view_inputs import ALONG, ViewInputs
 from sr_engine.model import SeriesModel
 from sr_engine.planes import SALIENCY
 from sr_engine.registry import DEFAULT_MODEL, find_model
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 Services_ = Annotated[Services, Depends(services_of)]
 Document = dict[str, Any]
 MOST_LISTED = 100
+NO_SUCH_JOB = "no such job; ended jobs are forgotten after a while"  # as of an id nobody has
 
 
 class NotReady(NotFound):
@@ -171,12 +173,15 @@ def job_results(request: Request, services: Services_, job_id: str) -> Document:
 
 
 @router.delete("/jobs/{job_id}")
-def dismiss(services: Services_, job_id: str) -> Document:
-    """Cancel a job; finished blocks are kept, and nothing more is computed.
+def dismiss(services: Services_, request: Request, job_id: str) -> Document:
+    """Cancel a job of one's own; finished blocks are kept, and nothing more is computed.
 
     The block in hand ends within two seconds; on a Dask cluster, where nothing stops a running
-    task, it ends by itself and is not counted.
+    task, it ends by itself and is not counted. Whoever has the id of another's job may watch it;
+    to cancel, there is none of that id.
     """
+    if services.jobs.find(job_id).client != client_of(request):
+        raise NotFound(NO_SUCH_JOB)
     return services.jobs.dismiss(job_id).document()
 
 

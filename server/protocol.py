@@ -12,10 +12,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from server.errors import log
 from server.problems import problem
 
-LONGEST_HEAD = 32 * 1024  # request line and headers
+# Request line and headers. Twice the 16 KiB that browsers need at most: proxies that sign people in
+# put tokens of many kilobytes into headers. Queries have a limit of their own, of 8 KiB.
+LONGEST_HEAD = 32 * 1024
 FIRST_BYTE_S = 30.0  # of a new connection
 HEAD_S = 5.0  # from the first to the last byte of a head
 BODY_IDLE_S = 60.0  # between two pieces of a body
+WRITE_IDLE_S = 60.0  # in which something of a waiting answer has to be taken
 
 
 class _HeadTooLong(ValueError):
@@ -27,8 +30,11 @@ class GuardedHttp(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _in_head = True
-    _head_bytes = 0
+    _head_bytes = 0  # as they came
+    _header_bytes = 0  # of the headers that were parsed
     _too_long = False
+    _writing: asyncio.TimerHandle | None = None
+    _unsent = 0  # bytes of the answer, when it was last looked at
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a first byte in a while: browsers connect before they know what to ask."""
@@ -38,6 +44,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
         self._expect(None)
+        self._watch_writing(on=False)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -52,15 +59,14 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._header_bytes = True, 0, 0
         self._expect(HEAD_S)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header; the parser makes a 400 of what is raised here."""
         super().on_header(name, value)
-        if len(self.url) + sum(len(key) + len(text) + 4 for key, text in self.headers) > (
-            LONGEST_HEAD
-        ):
+        self._header_bytes += len(name) + len(value) + 4  # with its colon, blank and line end
+        if len(self.url) + self._header_bytes > LONGEST_HEAD:
             self._too_long = True
             raise _HeadTooLong
 
@@ -88,6 +94,16 @@ class GuardedHttp(HttpToolsProtocol):
         self._expect(None)
         super().handle_websocket_upgrade()
 
+    def pause_writing(self) -> None:
+        """More of an answer waits than is kept for a client: see that it is taken."""
+        super().pause_writing()
+        self._watch_writing(on=True)
+
+    def resume_writing(self) -> None:
+        """It was taken."""
+        self._watch_writing(on=False)
+        super().resume_writing()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read, and hang up."""
         if self.transport.is_closing():
@@ -108,6 +124,19 @@ class GuardedHttp(HttpToolsProtocol):
             self._timer.cancel()
         self._timer = None if within_s is None else self.loop.call_later(within_s, self._give_up)
 
+    def _watch_writing(self, *, on: bool) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        self._unsent = self.transport.get_write_buffer_size() if on else 0
+        self._writing = self.loop.call_later(WRITE_IDLE_S, self._look) if on else None
+
+    def _look(self) -> None:
+        """A reader may be slow, as long as it reads: some 20 kB a second, by what systems keep."""
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._watch_writing(on=True)
+        else:
+            self._give_up()
+
     def _give_up(self) -> None:
         log.info("a client was too slow", extra={"facts": {"client": str(self.client)}})
         self.transport.abort()
@@ -117,7 +146,9 @@ def uvicorn_limits() -> dict[str, Any]:
     """What `uvicorn.Config` is to be made with beside the application."""
     return {
         "http": GuardedHttp,
-        "limit_concurrency": 2048,  # connections; requests are limited, and told so, by ours
+        # Connections, idle ones included, beyond which uvicorn says a bare 503. Requests at once
+        # are limited to a quarter of that (SRCUBE_LIMIT_REQUESTS), with a reason and Retry-After.
+        "limit_concurrency": 2048,
         "timeout_keep_alive": 5,
         "ws_max_size": 1024 * 1024,
         "ws_max_queue": 32,

@@ -1,4 +1,4 @@
-"""What the operator offers beside the cubes, from one TOML file: overlays, and STAC catalogs.
+"""What the operator offers beside the cubes, from one TOML file: overlays, catalogs, a gazetteer.
 
 A visitor chooses by id; addresses and paths stand in this file alone and never leave the server.
 
@@ -15,6 +15,11 @@ A visitor chooses by id; addresses and paths stand in this file alone and never 
     address = "https://stac.example.org"
     collection = "sentinel-2-l2a"
     hosts = ["data.example.org"]  # of its assets
+
+    [places]
+    address = "https://nominatim.example.org/search"  # of Nominatim's interface
+    title = "OpenStreetMap"
+    attribution = "Places: OpenStreetMap contributors, ODbL"
 """
 
 import re
@@ -113,6 +118,30 @@ class Source(BaseModel):
         return self.name if self.address == self.name else self.address
 
 
+class Gazetteer(BaseModel):
+    """Where places are found by name: the search of a server with Nominatim's interface.
+
+    `pause_s` lies between two questions: the public server wants one a second at most, and no
+    answers while a name is typed. One's own may be asked without.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^?#{}]+$")]
+    title: Text = "gazetteer"
+    attribution: Text = ""
+    pause_s: Annotated[float, Field(ge=0, le=5)] = 1.0
+
+    @property
+    def policy(self) -> Policy:
+        """What may be asked: the host of its address, and no other."""
+        return Policy().allowing(origin_of(self.address))
+
+    def href(self, name: str, most: int, lang: str) -> str:
+        """The address of a question; `name` is quoted already."""
+        return f"{self.address}?format=jsonv2&limit={most}&accept-language={lang}&q={name}"
+
+
 class Registry(BaseModel):
     """All that the operator offers."""
 
@@ -120,6 +149,7 @@ class Registry(BaseModel):
 
     overlay: tuple[Overlay, ...] = ()
     source: tuple[Source, ...] = ()
+    places: Gazetteer | None = None
 
     @classmethod
     def load(cls, path: Path | None) -> "Registry":
@@ -131,6 +161,8 @@ class Registry(BaseModel):
             for one in found.overlay:
                 if one.kind != "cog":
                     _check_policy(one)
+            if found.places is not None:
+                found.places.policy.check(found.places.address)
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidInput(f"cannot read the registry {path}: {error}"[:300]) from error
         except ValidationError as error:

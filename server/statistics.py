@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from datacube import Cube
 from datacube.errors import InvalidInput
+from datacube.lonlat import check_bbox
 from server.expressions import MAX_LENGTH, indices
 from server.layers import View
 from server.reader import Frame
@@ -55,8 +56,7 @@ class StatisticsQuery(BaseModel):
             west, south, east, north = (float(part) for part in self.bbox.split(","))
         except ValueError as error:
             raise InvalidInput(f"need bbox=west,south,east,north, got {self.bbox!r}") from error
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-            raise InvalidInput(f"need west < east and south < north in degrees, got {self.bbox}")
+        check_bbox((west, south, east, north))
         height, width = north - south, (east - west) * np.cos(np.radians((north + south) / 2))
         if not 1 / MOST_ASPECT <= width / height <= MOST_ASPECT:
             raise InvalidInput(
@@ -101,15 +101,15 @@ def statistics_document(
     """Figures of what `frame` shows; raises what a tile of it would."""
     asked = query.tile_query()
     view = find_view(cube, layer_id, asked)
-    if view.layer.variable not in {"", "reflectance"} or view.layer.kind == "classes":
+    if not view.layer.banded:
         raise InvalidInput(f"layer {layer_id} has no bands to count; lr, sr and truth have")
     values = _values(view, asked, frame)
     everything = np.concatenate([np.zeros(0, np.float32), *values.values()])
     return {
         "bbox": list(frame.bounds),
-        "datetime": next(one.scene.stamp for one in cube.scenes if one.slot == view.slot),
-        "bands": [{"name": name, **_figures(one)} for name, one in values.items()],
-        **_figures(everything),
+        "datetime": stamp_of(cube, view.slot),
+        "bands": [{"name": name, **figures_of(one)} for name, one in values.items()],
+        **figures_of(everything),
     }
 
 
@@ -126,11 +126,17 @@ def _values(view: View, asked: TileQuery, frame: Frame) -> Mapping[str, Values]:
     return {name: one[np.isfinite(one)] for name, one in values.items()}
 
 
-def _figures(values: Values) -> dict[str, float | int | None]:
-    """Count, range, mean and percentiles, to five digits; null where there is nothing."""
+def stamp_of(cube: Cube, slot: int) -> str:
+    """The date of a slot, as RFC 3339 has it."""
+    return next(one.scene.stamp for one in cube.scenes if one.slot == slot)
+
+
+def figures_of(values: Values | None) -> dict[str, float | int | None]:
+    """Count, range, mean and percentiles of the finite ones, to five digits; null for none."""
     names = ("min", "max", "mean", *(f"percentile_{percent:g}" for percent in PERCENTILES))
-    if values.size == 0:
+    finite = np.zeros(0, np.float32) if values is None else values[np.isfinite(values)]
+    if finite.size == 0:
         return {"count": 0, **dict.fromkeys(names)}
-    found = (values.min(), values.max(), values.mean(), *np.percentile(values, PERCENTILES))
+    found = (finite.min(), finite.max(), finite.mean(), *np.percentile(finite, PERCENTILES))
     figures = {name: float(f"{one:.5g}") for name, one in zip(names, found, strict=True)}
-    return {"count": int(values.size), **figures}
+    return {"count": int(finite.size), **figures}

@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from datacube.bands import SENTINEL2
 from datacube.errors import InvalidInput, NotFound
+from datacube.lonlat import check_bbox
 from datacube.scene import parse_rfc3339
 from datacube.sources.naming import parse_interval
 from datacube.stac.catalogs import find_catalog
 from datacube.stac.errors import Unreachable
 from datacube.stac.fetch import Fetcher, Limits
-from datacube.stac.search import Found, Query, check_bbox, search
+from datacube.stac.search import Found, Query, search
 from server.clients import client_of
 from server.errors import NotAllowed, TooLarge, UpstreamSilent
 from server.jobs.task_jobs import NewTask
@@ -26,10 +27,11 @@ from server.jobs.task_runner import TaskService
 from server.ogc.answers import PROBLEM
 from server.registry import Id, Registry, Source
 from server.services import Services, services_of
+from server.strict_json import Number, StrictRoute
 from server.tiles import default_scene_slot
 from sr_engine.registry import DEFAULT_MODEL, find_model
 
-router = APIRouter(tags=["processes"])
+router = APIRouter(tags=["processes"], route_class=StrictRoute)
 Document = dict[str, Any]
 Services_ = Annotated[Services, Depends(services_of)]
 
@@ -52,13 +54,13 @@ class Place(BaseModel):
 
     catalog: Annotated[Id, Field(description="one of those that /ingest names")]
     bbox: Annotated[
-        list[float],
+        list[Number],
         Field(min_length=4, max_length=4, description="west, south, east, north in degrees"),
     ]
     interval: Annotated[
         str, Field(alias="datetime", max_length=60, description="2024-06-01/2024-06-30")
     ]
-    max_cloud: Annotated[float | None, Field(ge=0, le=100, description="percent")] = None
+    max_cloud: Annotated[Number | None, Field(ge=0, le=100, description="percent")] = None
 
     def query(self) -> Query:
         """The question to the catalog; raises InvalidInput."""
@@ -103,7 +105,7 @@ class EvaluateInputs(BaseModel):
     ] = None
     model: Annotated[str, Field(max_length=80)] = DEFAULT_MODEL
     bbox: Annotated[
-        list[float] | None,
+        list[Number] | None,
         Field(min_length=4, max_length=4, description="west, south, east, north in degrees"),
     ] = None
 

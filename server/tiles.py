@@ -5,17 +5,14 @@ TiTiler's factory class, matrix sets and TileJSON model are used; its tile route
 reading and rendering through it costs several times more than the work itself.
 """
 
-import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-import morecantile
 import numpy as np
 from attrs import define
-from fastapi import Depends, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi import Depends, Query, Request, Response
 from morecantile import TileMatrixSet
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,15 +24,14 @@ from datacube import Cube
 from datacube.errors import InvalidInput, NotFound
 from datacube.scene import parse_rfc3339
 from server.expressions import MAX_LENGTH, Formula, find_index, parse
-from server.layers import TRUE_COLOUR, View, find_layer, model_of
-from server.ogc.matrix_sets import crs_text, matrix_set
+from server.layers import TRUE_COLOUR, Layer, View, find_layer, model_of
+from server.ogc.matrix_sets import matrix_set
 from server.reader import Frame, Pixels
 from server.render import class_rgba, encode, flag_rgba, index_rgba, picture
 from server.services import Services, services_of
+from server.tile_answers import MEDIA, Address, Drawing, address_of, answer_tile
 from server.tile_data import DATA_MEDIA, encode_values, values_of
 
-MEDIA = {"webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg", **DATA_MEDIA}
-MAX_ZOOM = 24
 INDEX_RANGE = (-1.0, 1.0)
 INDEX_COLOURS = "rdylgn"
 STANDARD_PIXEL_M = 0.28e-3  # what a scale denominator refers to, by OGC 17-083r4
@@ -59,7 +55,7 @@ class TileQuery(BaseModel):
         str | None, Field(max_length=MAX_LENGTH, description="(B08-B04)/(B08+B04)")
     ] = None
     colormap: Annotated[str | None, Field(max_length=40, description="see /colorMaps")] = None
-    v: Annotated[str | None, Field(max_length=20, description="version, to cache it")] = None
+    v: Annotated[str | None, Field(max_length=40, description="version, to cache it")] = None
 
     def stretch(self) -> tuple[float, float] | None:
         """The range asked for; raises InvalidInput unless it is two finite, rising numbers."""
@@ -128,42 +124,6 @@ class CubeTilerFactory(BaseFactory):
         )
 
 
-@dataclass(frozen=True)
-class Address:
-    """Which tile of which layer of which cube."""
-
-    cube_id: str
-    layer_id: str
-    tms_id: str
-    tile: morecantile.Tile
-
-    def frame(self, size_px: int) -> Frame:
-        """Its edges on the ground; raises NotFound outside the matrix."""
-        tms = matrix_set(self.tms_id)
-        if self.tile.z > tms.maxzoom:
-            raise NotFound(f"{tms.id} ends at level {tms.maxzoom}, got {self.tile.z}")
-        matrix = tms.tileMatrices[self.tile.z]
-        if self.tile.x >= matrix.matrixWidth or self.tile.y >= matrix.matrixHeight:
-            raise NotFound(
-                f"tile {self.tile.z}/{self.tile.x}/{self.tile.y} lies outside its matrix of "
-                f"{matrix.matrixWidth} x {matrix.matrixHeight}"
-            )
-        left, bottom, right, top = tms.xy_bounds(self.tile)
-        return Frame(crs_text(self.tms_id), (left, bottom, right, top), size_px)
-
-
-async def address_of(
-    cube_id: str,
-    layer_id: str,
-    tms_id: str,
-    z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],
-    x: Annotated[int, Path(ge=0)],
-    y: Annotated[int, Path(ge=0)],
-) -> Address:
-    """The tile that a path names; a coroutine, which costs no change of threads."""
-    return Address(cube_id, layer_id, tms_id, morecantile.Tile(x, y, z))
-
-
 TileQuery_ = Annotated[TileQuery, Query()]
 Services_ = Annotated[Services, Depends(services_of)]
 Address_ = Annotated[Address, Depends(address_of)]
@@ -173,14 +133,18 @@ async def tile(
     request: Request, services: Services_, query: TileQuery_, address: Address_
 ) -> Response:
     """Draw a tile of one layer, 256 pixels wide."""
-    return await _answer(request, services, query, (address, 256))
+    return await answer_tile(
+        request, services, (address, 256), lambda cube: drawing_of(cube, address.layer_id, query)
+    )
 
 
 async def tile_2x(
     request: Request, services: Services_, query: TileQuery_, address: Address_
 ) -> Response:
     """Draw a tile of one layer, 512 pixels wide."""
-    return await _answer(request, services, query, (address, 512))
+    return await answer_tile(
+        request, services, (address, 512), lambda cube: drawing_of(cube, address.layer_id, query)
+    )
 
 
 def draw(view: View, query: TileQuery, frame: Frame) -> tuple[bytes, bool] | None:
@@ -221,7 +185,7 @@ def formula_of(view: View, query: TileQuery) -> Formula | None:
         return None
     if query.bands is not None or (query.index is not None and query.expression is not None):
         raise InvalidInput("need one of bands, index and expression, got several")
-    if view.layer.variable not in {"", "reflectance"} or view.layer.kind == "classes":
+    if not view.layer.banded:
         raise InvalidInput(f"layer {view.layer.id} has no bands to compute with")
     names = tuple(band.name for band in view.cube.bands)
     if query.index is not None:
@@ -246,61 +210,22 @@ def finest_zoom(tms: TileMatrixSet, view: View) -> int:
     return min(next(zooms, tms.maxzoom) + 2, tms.maxzoom)
 
 
-async def _answer(
-    request: Request, services: Services, query: TileQuery, place: tuple[Address, int]
-) -> Response:
-    address, size_px = place
-
-    def found() -> tuple[View, Frame]:
-        cube = services.catalog.open(address.cube_id)
-        return find_view(cube, address.layer_id, query), address.frame(size_px)
-
-    # In a folder this takes some ten microseconds, less than a change of threads.
-    local = services.catalog.storage.locks
-    view, frame = found() if local else await run_in_threadpool(found)
-    etag = _etag(view, query, frame)
-    # Only final tiles carry an ETag, so whoever returns one holds what we would draw again.
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"etag": etag})
-
-    def drawing() -> tuple[bytes, bool] | None:
-        with services.metrics.tile_seconds.labels(view.layer.id).time():
-            return draw(view, query, frame)
-
-    fresh = False
-    drawn = None
-    while not fresh:
-        drawn, began_since = await services.renders.run(etag, drawing, request.is_disconnected)
-        # What was begun before we asked may lack a block that has come since, unless it is final.
-        fresh = began_since or (drawn is not None and drawn[1])
-    if drawn is None:
-        return Response(status_code=204, headers={"cache-control": "no-store"})
-    data, final = drawn
-    headers = {
-        "cache-control": _cache_control(query, view, final=final),
-        "x-srcube-complete": str(final).lower(),
-    }
-    if final:
-        headers["etag"] = etag
-    return Response(data, media_type=MEDIA[query.format], headers=headers)
+def drawing_of(cube: Cube, layer_id: str, query: TileQuery) -> Drawing:
+    """The layer that a request names, as something to draw."""
+    view = find_view(cube, layer_id, query)
+    model = view.model.card.id if view.model else ""
+    return Drawing(
+        view.layer.id, MEDIA[query.format], view.version, query.v,
+        (view.slot, model, style_of(query)), lambda frame: draw(view, query, frame),
+    )  # fmt: skip
 
 
-def _etag(view: View, query: TileQuery, frame: Frame) -> str:
-    """A strong tag from all that a final tile depends on: data, model, request, drawing code."""
-    parts = (
-        view.version, view.layer.id, view.slot, view.model and view.model.card.id, frame,
+def style_of(query: TileQuery) -> tuple[str | None, ...]:
+    """How pixels are to be drawn, for the tag of a tile."""
+    return (
         query.bands, query.rescale, query.resampling, query.format, query.index,
         query.expression, query.colormap,
     )  # fmt: skip
-    return f'"{hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()}"'
-
-
-def _cache_control(query: TileQuery, view: View, *, final: bool) -> str:
-    if not final:
-        return "no-store"
-    if query.v == view.version:
-        return "public, max-age=31536000, immutable"
-    return "no-cache"
 
 
 def tilejson(
@@ -308,17 +233,25 @@ def tilejson(
     tms_id: str,
 ) -> TileJSON:  # fmt: skip
     """TileJSON 3.0 of one layer, with a template that may be kept for ever."""
-    cube = services.catalog.open(cube_id)
-    view = find_view(cube, layer_id, query)
-    tms = matrix_set(tms_id)
+    view = find_view(services.catalog.open(cube_id), layer_id, query)
+    place = (cube_id, view.layer, matrix_set(tms_id))
+    return tilejson_document(str(request.base_url), place, view, query, view.version)
+
+
+def tilejson_document(
+    base: str, place: tuple[str, Layer, TileMatrixSet], view: View, query: TileQuery, version: str
+) -> TileJSON:
+    """TileJSON of a layer's tiles that are asked for as `query` says; `view` tells how fine."""
+    cube_id, layer, tms = place
+    cube = view.cube
     asked: dict[str, Any] = query.model_dump(by_alias=True, exclude_none=True)
-    asked["v"] = view.version
-    base = str(request.base_url) + f"collections/{cube_id}/layers/{layer_id}/tiles/{tms_id}/"
+    asked["v"] = version
+    path = f"{base}collections/{cube_id}/layers/{layer.id}/tiles/{tms.id}/"
     return TileJSON(
         tilejson="3.0.0",
-        name=f"{cube.attributes['title']}: {view.layer.title}",
+        name=f"{cube.attributes['title']}: {layer.title}",
         attribution=cube.attributes["attribution"],
-        tiles=[base + "{z}/{x}/{y}?" + urlencode(asked)],
+        tiles=[path + "{z}/{x}/{y}?" + urlencode(asked)],
         bounds=list(cube.grid.lonlat_bounds()),
         minzoom=tms.minzoom,
         maxzoom=finest_zoom(tms, view),

@@ -9,6 +9,7 @@ from datacube import Cube, Grid
 from datacube.errors import InvalidInput
 from server.jobs.area import Area
 from server.layers import find_layer, model_of
+from server.strict_json import Number
 from sr_engine.planes import SCALE
 from sr_engine.trust.domain import Acquisition, refuse_outside
 
@@ -19,7 +20,7 @@ MOST_RINGS, MOST_VERTICES = 8, 1000  # of a polygon, and of each of its rings
 Along = Literal["influence", "reach", "sigma", "interval", "consistency", "quality", "saliency"]
 ALONG: tuple[str, ...] = get_args(Along)
 
-Degrees = Annotated[float, Field(ge=-180, le=180)]
+Degrees = Annotated[Number, Field(ge=-180, le=180)]
 Position = Annotated[list[Degrees], Field(min_length=2, max_length=2)]
 Ring = Annotated[list[Position], Field(min_length=4, max_length=MOST_VERTICES)]
 
@@ -57,7 +58,7 @@ class ViewInputs(BaseModel):
     ] = None
     model: Annotated[str | None, Field(max_length=80)] = None
     bbox: Annotated[
-        list[float] | None,
+        list[Number] | None,
         Field(min_length=4, max_length=4, description="west, south, east, north in degrees"),
     ] = None
     polygon: Annotated[

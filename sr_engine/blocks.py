@@ -56,12 +56,16 @@ def product_path(cube: Cube, model: Model) -> str:
     return f"sr/{model.card.key}" + (f"-g{cube.generation}" if series else "")
 
 
+def bands_made(cube: Cube, model: Model) -> tuple[str, ...]:
+    """Names of the cube's bands that the model makes finer."""
+    if isinstance(model, PatchModel):
+        return model.card.bands_of(cube.bands)
+    return tuple(band.name for band in cube.bands)
+
+
 def product_spec(cube: Cube, model: Model, extra: tuple[PlaneSpec, ...] = ()) -> ProductSpec:
     """Where and how the cube keeps what this model makes of it, and `extra` planes beside."""
-    card = model.card
-    bands = tuple(band.name for band in cube.bands)
-    if isinstance(model, PatchModel):
-        bands = card.bands_of(cube.bands)
+    card, bands = model.card, bands_made(cube, model)
     attributes: dict[str, Any] = {"model_card": card.document(), "inferred": True}
     calibration = calibration_record(card, Acquisition.of_cube(cube))
     attributes["provenance"] = provenance(card, bands, calibration=calibration)

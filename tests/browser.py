@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ FLAGS = (
 PATIENCE_MS = 60_000
 GRIP_PX = 30  # the grip and the line of the handle, which are no part of the picture
 Pixels = NDArray[np.int16]
+Degrees = NDArray[np.float64]
 
 
 @contextmanager
@@ -132,6 +133,32 @@ class Visitor:
         """What is on the screen: (height, width, 3)."""
         image = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
         return np.asarray(image, dtype=np.int16)
+
+    def degrees(
+        self, place: tuple[float, float, int], part: tuple[slice, slice]
+    ) -> tuple[Degrees, Degrees]:
+        """Longitude and latitude of each pixel of a part (rows, columns) of the screen.
+
+        `place` is latitude, longitude and zoom of the map's middle; Web Mercator's formula alone.
+        """
+        box = self.page.locator(".srcube .map").bounding_box()
+        assert box is not None
+        lat, lon, zoom = place
+        world = 256 * 2**zoom
+        sine = np.sin(np.radians(lat))
+        x = world * (lon + 180) / 360
+        y = world * (0.5 - np.log((1 + sine) / (1 - sine)) / (4 * np.pi))
+        # The picture begins at a whole pixel of the world, as that of every map of this kind.
+        rows, cols = np.mgrid[part] + 0.5
+        xs = cols - box["x"] + round(x - box["width"] / 2)
+        ys = rows - box["y"] + round(y - box["height"] / 2)
+        return 360 * xs / world - 180, np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * ys / world))))
+
+    def place(self) -> tuple[float, float, int]:
+        """Latitude, longitude and zoom of the map's middle, as the page's address has them."""
+        words = parse_qs(urlsplit(self.page.url).fragment)
+        lat, lon = (float(words[key][0]) for key in ("lat", "lon"))
+        return lat, lon, int(words["zoom"][0])
 
     def strip(self, *, offset_px: int, width_px: int = 120, height_px: int = 100) -> Pixels:
         """The picture from `offset_px` right (negative: left) of the handle's line on."""

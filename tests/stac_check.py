@@ -157,8 +157,74 @@ def _processing(document: Document) -> Iterator[str]:
                 yield f"processing at providers: {key} = {value!r}"
 
 
+def _render(document: Document) -> Iterator[str]:
+    """Draft 7 of the extension's own schema, said in rules: of items, and of collections."""
+    is_item = document["type"] == "Feature"
+    renders = (document["properties"] if is_item else document).get("renders")
+    if not isinstance(renders, dict) or not renders:
+        yield "render: no renders where they belong"
+        return
+    for name, one in renders.items():
+        for key, rule in RENDER_FIELDS.items():
+            if key in one and not rule(one[key]):
+                yield f"render {name}: {key} = {one[key]!r}"
+        if not set(one.get("assets", ["?"])) <= set(document["assets"]):
+            yield f"render {name}: assets {one.get('assets')} are not those of the document"
+    maps = any("/web-map-links/" in uri for uri in document["stac_extensions"])
+    named = [one["render"] for one in document["links"] if "render" in one]
+    if is_item and maps and not named:
+        yield "render: no link to a map names its render"
+    yield from (f"render: a link names {name}" for name in named if name not in renders)
+
+
+def _web_map_links(document: Document) -> Iterator[str]:
+    kinds = {"xyz", "wms", "wmts", "tilejson", "pmtiles", "3d-tiles"}
+    links = [one for one in document["links"] if one["rel"] in kinds]
+    if not links:
+        yield "web-map-links: declared, and there are none"
+    for one in links:
+        needed = {"wmts": "wmts:layer", "wms": "wms:layers"}.get(one["rel"])
+        names = one.get(needed) if needed else "none needed"
+        if not (_is_text(names) or _all(_is_text)(names)):
+            yield f"web-map-links: {one['rel']} has no {needed}"
+        dimensions = one.get(f"{one['rel']}:dimensions", {})
+        if not all(isinstance(value, str) for value in dimensions.values()):
+            yield f"web-map-links: dimensions {dimensions!r}"
+        if ("{s}" in one["href"]) != ("href:servers" in one):
+            yield f"web-map-links: {one['href']} and its servers do not fit"
+        if one["rel"] == "xyz" and not all(f"{{{axis}}}" in one["href"] for axis in "zxy"):
+            yield f"web-map-links: {one['href']} is no template"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _all(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and bool(value) and all(map(rule, value))
+
+
+def _is_span(value: Any) -> bool:
+    return _all(_is_number)(value) and len(value) == 2 and value[0] < value[1]
+
+
+RENDER_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "assets": _all(_is_text),
+    "title": _is_text,
+    "rescale": _all(_is_span),
+    "nodata": lambda value: _is_number(value) or _is_text(value),
+    "colormap_name": _is_text,
+    "colormap": lambda value: isinstance(value, dict),
+    "color_formula": _is_text,
+    "resampling": _is_text,
+    "expression": lambda value: isinstance(value, str | dict | list),
+    "minmax_zoom": _all(_is_number),
+    "bidx": _all(_is_number),
+}
 BY_HAND: dict[tuple[str, str], Callable[[Document], Iterator[str]]] = {
     ("eo", "v2.0.0"): _eo,
     ("raster", "v2.0.0"): _raster,
     ("processing", "v1.2.0"): _processing,
+    ("render", "v2.0.0"): _render,
+    ("web-map-links", "v1.2.0"): _web_map_links,
 }

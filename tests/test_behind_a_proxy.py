@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -23,6 +22,7 @@ from tests.conftest import serving
 from tests.test_jobs import Field, events_of, make_field
 from tests.test_jobs_cluster import free_port
 from tests.test_tiles import tile_path, version
+from tests.tools import debian
 
 PAGE = Path(__file__).resolve().parents[1] / "notebooks/docs/pages/behind_a_proxy.md"
 NAME = "maps.example.org"
@@ -69,7 +69,7 @@ def configuration(folder: Path, *, port: int, upstream: str) -> str:
 
 @contextmanager
 def nginx(folder: Path, *, port: int, upstream: str) -> Iterator[None]:
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    program = debian.nginx()
     if program is None:
         pytest.fail("no nginx on the PATH; install it: apt-get install nginx-light")
     names = f"subjectAltName=DNS:{NAME},IP:127.0.0.1"

@@ -9,6 +9,7 @@ import pytest
 from datacube.benchmark import Figures
 from datacube.errors import InvalidInput, Unavailable
 from datacube.settings import Settings
+from server import bench_all
 from server.bench_all import Benchmark, chosen, markdown, measure_all, write_document
 from tests.test_cli import srcube
 
@@ -33,6 +34,7 @@ def test_runs_become_medians_and_ratios_of_each_run(tmp_path: Path) -> None:
     assert told == {"median": 5.0, "least": 4.0, "most": 10.0, "values": [4.0, 10.0, 5.0]}
     assert document["benchmarks"]["sr"]["figures"]["gain_db"]["median"] == 1.235
     assert given == [tmp_path] * 3
+    assert document["benchmarks"]["sr"]["runs"] == 3
     (peer,) = document["peers"]  # only what both sides were measured for
     assert (peer["package"], peer["ours"], peer["theirs"]) == ("titiler.core", 5.0, 20.0)
     assert peer["times_better"]["values"] == [5.0, 2.0, 4.0]
@@ -58,6 +60,13 @@ def test_what_cannot_run_is_told_and_the_rest_is_measured() -> None:
     assert "Beside peers" not in text
     with pytest.raises(InvalidInput, match="1 run or more"):
         measure_all(benchmarks, Settings(), 0, lambda _line: None)
+
+
+def test_a_long_benchmark_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_all, "ENOUGH_S", 0.0)
+    document = measure_all({"sr": lambda _: {"gain_db": 2.0}}, Settings(), 5, lambda _line: None)
+    assert document["benchmarks"]["sr"]["runs"] == 1
+    assert "1 run in" in markdown(document)
 
 
 def test_some_are_chosen_by_name_in_the_known_order() -> None:

@@ -122,6 +122,30 @@ def test_killing_a_worker_and_restarting_the_scheduler_lose_no_job(
         np.testing.assert_array_equal(stored, dn_from_reflectance(alone))
 
 
+def test_a_scheduler_that_stays_away_fails_the_job_by_name_and_not_never(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cube = new_cube(tmp_path, SHAPE).append(scene(1), pixels(1, SHAPE))
+    first = cluster.begin(scheduler(cluster.port))
+    executor = DaskExecutor(f"tcp://127.0.0.1:{cluster.port}")
+    service = JobService(Settings(data=str(tmp_path), limit_stall_s=2), executor)
+    service.start()
+    try:
+        order = service.plan(Wish(cube, find_model(MODEL), 0, Area(Window(0, 0, *SHAPE))))
+        job = service.submit(order, "field", client="me", process="super-resolve")
+        kill(first)
+        ended = wait_for_end(service, job)
+        assert ended.state == "failed"
+        assert ended.message.startswith("Unavailable: the Dask scheduler does not answer")
+        cluster.begin(scheduler(cluster.port))
+        cluster.begin(worker(cluster.port))
+        again = service.plan(Wish(cube, find_model(MODEL), 0, Area(Window(0, 0, 9, 9))))
+        other = service.submit(again, "field", client="me", process="super-resolve")
+        assert wait_for_end(service, other).state == "successful"
+    finally:
+        service.stop()
+
+
 def test_a_cancelled_job_asks_nothing_more_of_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
     cube = new_cube(tmp_path, SHAPE).append(scene(1), pixels(1, SHAPE))
     cluster.begin(scheduler(cluster.port))

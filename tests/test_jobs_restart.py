@@ -23,11 +23,13 @@ STARTS_IN_S = 60
 
 
 @contextmanager
-def server_process(root: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def server_process(
+    root: Path, *options: str, port: int = 0
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`srcube serve` in a process of its own; killed, if it still runs at the end."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("SRCUBE_")}
     process = subprocess.Popen(
-        [SRCUBE, "serve", "--data", str(root), "--port", str(port)],
+        [SRCUBE, "serve", "--data", str(root), "--port", str(port), *options],
         env=clean | {"SRCUBE_WORKERS": "1", "SRCUBE_WORKER_NICENESS": "0", "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -126,15 +128,50 @@ def test_twenty_kills_lose_no_job(tmp_path: Path) -> None:
     kill_until_done(tmp_path, kills=20, seed=7)
 
 
-def test_a_server_told_to_stop_finishes_the_block_in_hand(tmp_path: Path) -> None:
-    with server_process(tmp_path) as (url, process):
+def blocks_of_jobs(root: Path) -> dict[str, str]:
+    """Keys of all blocks that jobs want or wanted, and their states."""
+    with closing(sqlite3.connect(root / ".srcube/jobs.sqlite3", timeout=30)) as database:
+        return dict(database.execute("SELECT key, state FROM blocks"))
+
+
+def start_slow_job(field: Field) -> str:
+    """A job of twelve blocks that take a second or so each; its id."""
+    inputs = {"collection": field.id, "bbox": field.whole, "model": "default-x4",
+              "products": ["saliency"]}  # fmt: skip
+    deadline = time.monotonic() + STARTS_IN_S
+    while httpx.get(field.url + "/readyz", timeout=30).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    address = field.url + "/processes/super-resolve/execution"
+    job: str = httpx.post(address, json={"inputs": inputs}, timeout=30).json()["jobID"]
+    return job
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["alone", "fleet"])
+def test_a_server_told_to_stop_finishes_the_block_in_hand(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Of the blocks that wait none is begun; the one in hand is done, kept, and not done again."""
+    with server_process(tmp_path, *options) as (url, process):
         field = make_field(url, tmp_path)
-        job = field.start(field.whole, "wiener-x4").json()["jobID"]
+        job = start_slow_job(field)
         wait_for_blocks(url, job, 1)
         process.send_signal(signal.SIGTERM)
+        asked_to_stop = blocks_of_jobs(tmp_path)
         said, _ = process.communicate(timeout=60)
+        assert process.returncode in {0, -signal.SIGTERM}  # uvicorn ends by the signal it got
         assert "Traceback" not in said
+    in_hand = {key for key, state in asked_to_stop.items() if state == "leased"}
+    done = {key for key, state in asked_to_stop.items() if state == "done"}
+    left = blocks_of_jobs(tmp_path)
+    assert len(in_hand) == 1
+    assert {key for key, state in left.items() if state == "done"} == done | in_hand
+    assert "leased" not in left.values()
+    assert list(left.values()).count("waiting") > 5
     with closing(sqlite3.connect(tmp_path / ".srcube/jobs.sqlite3")) as database:
-        states = {state for (state,) in database.execute("SELECT state FROM blocks")}
-        assert "leased" not in states
         assert database.execute("SELECT max(attempts) FROM blocks").fetchone() == (0,)
+    kept = block_files(tmp_path)
+    assert kept
+    with server_process(tmp_path) as (url, process):
+        wait_for_blocks(url, job, len(done | in_hand) + 1)
+        assert {path: block_files(tmp_path)[path] for path in kept} == kept

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from datacube.settings import Settings
 from server.observability import JsonLines, request_id
 from tests.conftest import serving
-from tests.test_jobs import make_field
+from tests.test_jobs import finished, make_field
 from tests.test_tiles import tile_path
 
 
@@ -62,3 +63,24 @@ def test_numbers_count_tiles_requests_and_what_is_kept(tmp_path: Path) -> None:
         assert not any("none" in name.split("route=")[1].split(",")[0] for name in counted
                        if "collections" in name)  # fmt: skip
         assert httpx.get(url + "/readyz").json()["status"] == "ok"
+
+
+def test_numbers_move_as_a_job_goes_on(tmp_path: Path) -> None:
+    with serving(Settings(data=str(tmp_path), port=0, workers=1)) as url:
+        field = make_field(url, tmp_path)
+        assert numbers(url)["srcube_blocks_unfinished"] == 0
+        job = field.start(field.whole, "default-x4").json()["jobID"]
+        seen = [numbers(url)]
+        assert seen[0]["srcube_jobs_active"] == 1
+        assert seen[0]["srcube_blocks_unfinished"] == 12
+        while seen[-1]["srcube_jobs_active"] and len(seen) < 3000:
+            time.sleep(0.02)
+            seen.append(numbers(url))
+        assert finished(url, job)["status"] == "successful"
+        queued = [one["srcube_blocks_unfinished"] for one in seen]
+        computed = [one["srcube_blocks_computed_total"] for one in seen]
+        assert queued == sorted(queued, reverse=True)
+        assert computed == sorted(computed)
+        assert len(set(queued) & set(range(1, 12))) > 1  # it was seen on its way
+        last = numbers(url)
+        assert (last["srcube_blocks_unfinished"], last["srcube_blocks_computed_total"]) == (0, 12)

@@ -1,14 +1,75 @@
 """OGC API Common: everything is reached by links from the landing page, as JSON and as HTML."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from server.ogc.answers import page, prefers_html
 from server.ogc.landing import CONFORMANCE
 from server.processes import PROCESSES
+from tests.test_safety_rows import assert_exists
 
+# Conformance class: the tests that hold it. Addresses are shortened to where they differ.
+CLASSES: dict[str, tuple[str, ...]] = {
+    "ogcapi-common-1/1.0/conf/core": ("test_ogc_common::test_the_landing_page_links_to_every_part",
+        "test_ogc_common::test_what_is_not_there_is_a_problem_document"),
+    "ogcapi-common-1/1.0/conf/landing-page": (
+        "test_ogc_common::test_the_landing_page_links_to_every_part",
+        "test_ogc_common::test_conformance_lists_each_class_once_wherever_it_is_told"),
+    "ogcapi-common-1/1.0/conf/json": (
+        "test_ogc_common::test_documents_come_as_json_and_as_html",),
+    "ogcapi-common-1/1.0/conf/html": (
+        "test_ogc_common::test_documents_come_as_json_and_as_html",
+        "test_ogc_common::test_the_accept_header_decides"),
+    "ogcapi-common-2/1.0/conf/collections": (
+        "test_ogc_common::test_collections_have_what_common_asks_of_them",),
+    "ogcapi-tiles-1/1.0/conf/core": (
+        "test_ogc_tiles::test_a_collection_leads_to_tilesets_and_they_to_tiles",
+        "test_tiles::test_outside_the_cube_there_is_no_content"),
+    "ogcapi-tiles-1/1.0/conf/tileset": (
+        "test_ogc_tiles::test_limits_hold_all_that_is_drawn_and_no_more",),
+    "ogcapi-tiles-1/1.0/conf/tilesets-list": (
+        "test_ogc_tiles::test_a_collection_leads_to_tilesets_and_they_to_tiles",
+        "test_ogc_tiles::test_bad_tilesets_are_refused"),
+    "ogcapi-tiles-1/1.0/conf/geodata-tilesets": (
+        "test_ogc_tiles::test_every_listed_matrix_set_shows_the_same_ground",),
+    "ogcapi-tiles-1/1.0/conf/png": ("test_tiles::test_layers_are_drawn_in_every_format_and_size",),
+    "ogcapi-tiles-1/1.0/conf/jpeg": ("test_tiles::test_layers_are_drawn_in_every_format_and_size",),
+    "tms/2.0/conf/tilematrixset": (
+        "test_ogc_tiles::test_every_matrix_set_has_square_tiles_of_256_and_levels_from_0",),
+    "tms/2.0/conf/json-tilematrixset": ("test_ogc_tiles::test_matrix_sets_are_listed_and_defined",),
+    "ogcapi-processes-1/1.0/conf/ogc-process-description": (
+        "test_ogc_common::test_processes_are_described_by_what_they_accept",
+        "test_ogc_common::test_a_description_of_a_process_has_what_the_standard_asks_for"),
+    "ogcapi-edr-1/1.1/conf/core": (
+        "test_edr::test_a_position_tells_the_pixel_it_lies_in_at_every_date",
+        "test_edr::test_an_area_leaves_out_what_lies_around_it",
+        "test_edr::test_a_trajectory_follows_the_line_pixel_by_pixel",
+        "test_edr::test_a_box_gives_every_pixel_it_touches_on_the_cubes_own_grid"),
+    "ogcapi-edr-1/1.1/conf/collections": (
+        "test_edr::test_the_collection_describes_its_parameters_and_queries",),
+    "ogcapi-edr-1/1.1/conf/json": ("test_edr::test_formats_tell_the_same_values",),
+    "ogcapi-edr-1/1.1/conf/geojson": ("test_edr::test_formats_tell_the_same_values",),
+    "ogcapi-edr-1/1.1/conf/covjson": ("test_edr::test_several_points_are_several_series",),
+    "ogcapi-features-1/1.0/conf/core": (
+        "test_stac_api::test_items_are_features_page_by_page",
+        "test_stac_api::test_items_are_chosen_by_box_and_by_time",
+        "test_stac_api::test_one_item_is_the_feature_of_the_list"),
+    "ogcapi-features-1/1.0/conf/geojson": (
+        "test_stac_api::test_items_are_geojson_of_the_ground_of_the_cube",),
+    "v1.0.0/core": (
+        "test_stac_api::test_items_and_collections_are_valid_stac_with_all_that_they_declare",),
+    "v1.0.0/collections": (
+        "test_stac_api::test_items_and_collections_are_valid_stac_with_all_that_they_declare",),
+    "v1.0.0/ogcapi-features": ("test_stac_api::test_items_are_features_page_by_page",),
+    "v1.0.0/item-search": (
+        "test_stac_api::test_pystac_client_finds_every_item_page_by_page",
+        "test_stac_api::test_searches_by_time_place_and_id",
+        "test_stac_api::test_bad_searches_are_refused_in_one_line"),
+}  # fmt: skip
 JSON, HTML = "application/json", "text/html"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -70,6 +131,15 @@ def test_conformance_lists_each_class_once_wherever_it_is_told(client: httpx.Cli
     declared = client.get("/conformance").json()["conformsTo"]
     assert declared == list(CONFORMANCE) == client.get("/").json()["conformsTo"]
     assert len(set(declared)) == len(declared)
+
+
+def test_each_class_is_held_by_tests_that_exist() -> None:
+    shortened = {re.sub(r"^.*/spec/|^https://api\.stacspec\.org/", "", one) for one in CONFORMANCE}
+    assert shortened == set(CLASSES)
+    for tests in CLASSES.values():
+        assert tests
+        for test in tests:
+            assert_exists(test)
 
 
 def test_collections_have_what_common_asks_of_them(client: httpx.Client) -> None:
@@ -151,3 +221,26 @@ def test_processes_are_described_by_what_they_accept(client: httpx.Client) -> No
     inputs = {"collection": "nowhere", "bbox": [0, 0, 1, 1]}
     asked = client.post(execute["href"], json={"inputs": inputs})
     assert asked.status_code == 404  # the process is there, the cube is not
+
+
+@pytest.mark.parametrize(
+    "name", ["super-resolve", "fuse", "explain", "search", "ingest", "evaluate"]
+)
+def test_a_description_of_a_process_has_what_the_standard_asks_for(
+    client: httpx.Client, name: str
+) -> None:
+    """`process.yaml` of OGC 18-062r2: which members there are, and that schemas are schemas."""
+    described = client.get(f"/processes/{name}").json()
+    assert described["id"] == name
+    assert re.fullmatch(r"\d+\.\d+\.\d+", described["version"])
+    assert set(described["jobControlOptions"]) <= {"sync-execute", "async-execute", "dismiss"}
+    assert {"sync-execute", "async-execute"} & set(described["jobControlOptions"])
+    assert set(described["outputTransmission"]) <= {"value", "reference"}
+    assert {"self", "http://www.opengis.net/def/rel/ogc/1.0/execute"} <= set(links_of(described))
+    for one in described["inputs"].values():
+        assert 0 <= one["minOccurs"] <= one["maxOccurs"]
+        assert one["title"]
+        Draft202012Validator.check_schema(one["schema"])
+    assert len(described["outputs"]) == 1  # so that the result is the value itself
+    for one in described["outputs"].values():
+        Draft202012Validator.check_schema(one["schema"])

@@ -1,6 +1,8 @@
 """Which test holds which of the 53 rows of the table of bad inputs and faults.
 
-The rows are numbered as in the table, whose words stand beside the numbers here.
+The rows are numbered as in the table, whose words stand beside the numbers here. Rows of requests
+are held by cases of `tests/hostile_cases.py`, which are named by their ids; beside them stand the
+tests of what no request shows.
 """
 
 import ast
@@ -8,39 +10,61 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile_cases import CASES
+
 HERE = Path(__file__).parent
+TABLE = "test_safety_table::test_a_bad_request_is_answered_as_the_table_says"
+
+
+def cases(row: int, *names: str) -> tuple[str, ...]:
+    """The table's cases of a row by their names."""
+    return tuple(f"{TABLE}[{row}-{name}]" for name in names)
+
 
 # Row: what comes, and the tests that hold it.
 ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
-    1: ("zoom out of range", ("test_tiles::test_bad_requests_are_answered_in_one_line",)),
-    2: ("tile beyond its matrix", ("test_tiles::test_bad_requests_are_answered_in_one_line",)),
-    3: ("tile outside the cube", ("test_tiles::test_outside_the_cube_there_is_no_content",)),
-    4: ("bbox NaN or infinite",
-        ("test_safety::test_bodies_that_make_no_sense_are_refused_in_one_line",)),
-    5: ("bbox turned round or empty", ("test_jobs::test_bad_orders_are_refused",)),
-    6: ("bbox across the antimeridian", ("test_jobs::test_bad_orders_are_refused",)),
-    7: ("far too large a view", ("test_jobs::test_too_large_a_view_is_refused_with_the_limit",)),
-    8: ("huge sizes and buffers",
-        ("test_safety::test_a_parameter_that_nobody_knows_is_refused_by_name",)),
-    9: ("unknown layer, band, format", ("test_tiles::test_bad_requests_are_answered_in_one_line",)),
-    10: ("unknown cube, model, job", ("test_jobs::test_bad_orders_are_refused",
-                                      "test_jobs::test_an_unknown_job_is_not_found")),
-    11: ("hostile ids", ("test_safety::test_ids_that_are_none_touch_no_file",)),
-    12: ("expressions and addresses", ("test_tiles::test_bad_requests_are_answered_in_one_line",)),
-    13: ("floods of parameters and headers",
-         ("test_safety::test_floods_of_parameters_and_of_headers_are_refused",)),
-    14: ("ranges that are none", ("test_tiles::test_bad_requests_are_answered_in_one_line",)),
-    15: ("dates that are none", ("test_tiles::test_bad_requests_are_answered_in_one_line",)),
-    16: ("strange hosts", ("test_safety::test_a_strange_host_is_not_answered",
-                           "test_safety_layers::test_other_hosts_are_not")),
-    17: ("endless and packed bodies", ("test_safety::test_bodies_beyond_the_limit_are_refused",
+    1: ("zoom out of range", (*cases(1, "z99", "z-1", "za"),)),
+    2: ("tile beyond its matrix", (*cases(2, "x-1e30", "x-1", "y-beyond"),)),
+    3: ("tile outside the cube", (*cases(3, "beside-lr", "beside-sr"),
+         "test_tiles::test_outside_the_cube_there_is_no_content")),
+    4: ("bbox NaN or infinite", (*cases(4, "statistics-nan-w", "export-inf-n", "trust-nan-w",
+         "plan-nan-w", "cube-nan-n", "stac-search-nan-w", "items-nan-w", "position-nan", "area-nan",
+         "trajectory-nan", "zonal-nan", "super-resolve-NaN", "fuse-1e400", "evaluate-NaN",
+         "ingest-NaN", "explain-NaN", "stac-NaN"),)),
+    5: ("bbox turned round or empty", (*cases(5, "statistics-turned", "export-empty",
+         "cube-turned", "super-resolve-empty", "area-line"),)),
+    6: ("bbox across the antimeridian", (*cases(6, "statistics", "export", "super-resolve",
+         "stac-search-split"),)),
+    7: ("far too large a view", (*cases(7, "export", "cube", "area", "job", "ingest"),
+         "test_jobs::test_too_large_a_view_is_refused_with_the_limit")),
+    8: ("huge sizes and buffers", (*cases(8, "tilesize-1e9", "buffer-1e9", "padding-1e9",
+         "scale-1e9", "buffer-2x", "explain"),)),
+    9: ("unknown layer, band, format", (*cases(9, "tms", "format", "colormap", "layer", "bands",
+         "index"),)),
+    10: ("unknown cube, model, job", (*cases(10, "cube", "scene", "model", "job", "job-dismiss"),
+         "test_jobs_owners::test_the_job_of_another_is_answered_as_one_that_is_not_there")),
+    11: ("hostile ids", (*cases(11, "cube-dots", "item-nul", "zarr-backslash",
+         "model-look-alike", "job-10kB"), "test_safety::test_ids_that_are_none_touch_no_file")),
+    12: ("expressions and addresses", (*cases(12, "expression-power", "algorithm", "url"),
+         "test_tile_styles::test_nothing_but_the_grammar_is_accepted")),
+    13: ("floods of parameters and headers", (*cases(13, "5000-parameters", "100kB-query",
+         "64kB-header"), "test_safety::test_floods_of_parameters_and_of_headers_are_refused",
+         "test_safety_table::test_no_answer_keeps_others_waiting_and_none_takes_memory")),
+    14: ("ranges that are none", (*cases(14, "nan", "turned", "1000"),)),
+    15: ("dates that are none", (*cases(15, "common-year", "year-0", "zoneless",
+         "search-million-days", "search-half-open"),)),
+    16: ("strange hosts", (*cases(16, "evil", "user", "two"),
+         "test_safety_layers::test_other_hosts_are_not",
+         "test_safety_table::test_names_in_other_headers_are_not_believed")),
+    17: ("endless and packed bodies", (*cases(17, "explain-2GiB", "explain-endless",
+         "explain-gzip"), "test_safety_table::test_bodies_that_are_too_large_are_never_held",
          "test_safety_layers::test_an_endless_body_is_refused_as_soon_as_it_is_too_large")),
-    18: ("bodies without sense",
-         ("test_safety::test_bodies_that_make_no_sense_are_refused_in_one_line",)),
-    19: ("ten thousand ranges",
-         ("test_faults_served::test_ten_thousand_ranges_cost_no_more_than_the_file",)),
-    20: ("XML that fetches or expands",
-         ("test_sources::test_metadata_that_tells_too_little_or_does_harm_is_refused",)),
+    18: ("bodies without sense", (*cases(18, "super-resolve-deep", "super-resolve-nan",
+         "super-resolve-twice", "stac-wrong-kind", "inner-twice"),)),
+    19: ("ten thousand ranges", (*cases(19, "asset", "export", "chunk"),
+         "test_faults_served::test_ten_thousand_ranges_cost_no_more_than_the_file")),
+    20: ("XML that fetches or expands", (*cases(20, "job-application-xml", "stac-text-xml"),
+         "test_sources::test_metadata_that_tells_too_little_or_does_harm_is_refused")),
     21: ("hrefs to files and virtual ones",
          ("test_fetch::test_a_hostile_address_is_refused_and_no_packet_is_sent",
           "test_stac_exchange::test_a_hostile_href_is_refused_and_the_rest_is_read")),
@@ -69,7 +93,11 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     30: ("wrong scale and offset", ("test_stac_items::test_the_offset_is_what_the_item_says",
          "test_stac_items::test_what_cannot_be_told_is_refused")),
     31: ("nothing but cloud",
-         ("test_ingest::test_an_all_cloud_scene_stays_flagged_and_an_empty_one_is_refused",)),
+         ("test_ingest::test_an_all_cloud_scene_stays_flagged_and_an_empty_one_is_refused",
+          "test_composite::test_only_clear_pixels_with_data_count",
+          "test_cloud_only::test_every_pixel_is_flagged_as_made_of_cloud",
+          "test_cloud_only::test_no_interval_is_told_where_there_is_cloud",
+          "test_cloud_only::test_the_figures_of_a_view_say_that_all_of_it_is_cloud")),
     32: ("the same scene again", ("test_ingest::test_a_scene_that_is_there_changes_nothing",)),
     33: ("other content under one id",
          ("test_ingest::test_other_content_under_one_id_is_refused_unless_it_replaces",)),
@@ -78,11 +106,11 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     37: ("killed in the middle of an ingest",
          ("test_crash_points::test_a_kill_before_any_change_leaves_old_or_new",
           "test_crash_moments::test_kills_at_random_moments_lose_and_tear_nothing")),
-    45: ("weights that are a pickle",
-         ("test_models_cli::test_a_pickle_that_would_run_code_is_rejected_and_never_run",)),
-    46: ("weights that are hostile",
-         ("test_models_cli::test_hostile_weights_are_rejected_and_nothing_is_kept",
-          "test_models_cli::test_a_changed_file_is_rejected_or_its_numbers_are_finite")),
+    45: ("weights that are a pickle", (*cases(45, "post", "tile-weights.pt"),
+         "test_models_cli::test_a_pickle_that_would_run_code_is_rejected_and_never_run")),
+    46: ("weights that are hostile", (*cases(46, "post", "put"),
+         "test_models_cli::test_hostile_weights_are_rejected_and_nothing_is_kept",
+         "test_models_cli::test_a_changed_file_is_rejected_or_its_numbers_are_finite")),
     50: ("the store lost and back",
          ("test_faults_served::test_a_lost_store_is_a_503_and_tiles_come_when_it_is_back",)),
     52: ("edges of what can be super-resolved",
@@ -110,36 +138,66 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     40: ("out of memory",
          ("test_jobs_faults::test_memory_beyond_the_limit_fails_the_job_by_name",)),
     41: ("slow clients",
-         ("test_safety::test_a_client_that_never_ends_its_head_is_hung_up_on",)),
+         ("test_safety_slow::test_a_head_that_stalls_or_drips_is_hung_up_on_after_five_seconds",
+          "test_safety_slow::test_a_body_that_stalls_is_hung_up_on",
+          "test_safety_slow::test_who_reads_nothing_is_hung_up_on_and_stops_nobody",
+          "test_safety_slow::test_who_reads_slowly_gets_all_of_it",
+          "test_safety_slow::test_others_are_answered_beside_heads_and_bodies_that_stall")),
     42: ("a client that leaves",
-         ("test_safety_admission::test_nothing_is_drawn_for_a_client_that_has_gone",)),
+         ("test_safety_admission::test_nothing_is_drawn_for_a_client_that_has_gone",
+          "test_safety_slow::test_a_client_that_leaves_frees_its_place_and_nothing_is_drawn_for_it")),
     43: ("foreign and too many websockets",
          ("test_safety::test_pages_elsewhere_open_no_websocket",
           "test_safety_pages::test_a_flood_of_websockets_stops_nobody_else",
           "test_safety_layers::test_beyond_so_many_at_once_one_is_asked_to_come_back")),
     44: ("a burst of tiles",
-         ("test_safety::test_a_burst_of_tiles_is_answered_rightly_or_asked_to_come_back",
+         ("test_safety_table::test_a_burst_is_answered_as_one_after_another_or_asked_to_come_back",
+          "test_safety::test_a_burst_of_tiles_is_answered_rightly_or_asked_to_come_back",
           "test_safety_admission::test_a_hundred_equal_requests_are_one_drawing")),
     47: ("damaged chunks", ("test_tiles::test_a_damaged_chunk_is_a_500_for_its_tiles_alone",
-         "test_store_damage::test_damaged_files_never_become_pixels")),
+         "test_store_damage::test_damaged_files_never_become_pixels",
+         "test_store_hostile::test_arrays_that_are_not_ours_are_refused_on_opening",
+         "test_store_hostile::test_over_http_a_forged_cube_is_refused_and_nothing_of_its_size_is_allocated",
+         "test_store_hostile::test_a_chunk_that_unpacks_to_more_than_it_may_is_damage_before_it_is_unpacked",
+         "test_store_hostile::test_files_that_a_writer_left_behind_are_no_part_of_a_cube")),
     48: ("stale tiles",
          ("test_tiles::test_a_new_scene_is_seen_at_once_and_old_urls_are_not_stale",)),
     49: ("parts of a cluster killed",
-         ("test_jobs_cluster::test_killing_a_worker_and_restarting_the_scheduler_lose_no_job",)),
+         ("test_jobs_cluster::test_killing_a_worker_and_restarting_the_scheduler_lose_no_job",
+          "test_jobs_cluster::test_a_scheduler_that_stays_away_fails_the_job_by_name_and_not_never")),
     51: ("text that would be markup, or a log line",
-         ("test_webapp::test_own_assets_name_no_other_host_and_never_parse_text_as_markup",
-          "test_observability::test_a_log_line_is_one_object_whatever_it_holds")),
+         ("test_webapp_hostile::test_titles_notices_and_credits_are_shown_as_they_are_written",
+         "test_webapp_hostile::test_every_tool_shows_hostile_words_as_words",
+         "test_webapp_hostile::test_documents_as_pages_show_hostile_words_as_words",
+         "test_webapp_hostile::test_ids_of_scenes_are_names_or_refused",
+         "test_webapp_hostile::test_no_cell_of_a_table_is_a_formula",
+         "test_observability::test_a_log_line_is_one_object_whatever_it_holds")),
 }  # fmt: skip
+
+
+def assert_exists(test: str) -> None:
+    """Fail unless there is a test of this name, and a case of the table where one is named."""
+    module, _, name = test.partition("::")
+    name, _, parameter = name.rstrip("]").partition("[")
+    tree = ast.parse((HERE / f"{module}.py").read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, test
+    if parameter:
+        assert test.startswith(TABLE)
+        assert parameter in {case.id for case in CASES}, test
 
 
 @pytest.mark.parametrize("row", sorted(ROWS))
 def test_a_row_is_held_by_tests_that_exist(row: int) -> None:
     _, tests = ROWS[row]
+    assert tests
     for test in tests:
-        module, _, name = test.partition("::")
-        tree = ast.parse((HERE / f"{module}.py").read_text())
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert_exists(test)
 
 
 def test_every_row_is_held() -> None:
     assert set(ROWS) == set(range(1, 54))
+
+
+def test_every_row_of_the_table_of_requests_names_its_cases() -> None:
+    for row in {case.row for case in CASES}:
+        assert any(one.startswith(f"{TABLE}[{row}-") for one in ROWS[row][1]), row

@@ -1,6 +1,7 @@
 """STAC API: pystac-client finds what is there, page by page, and what it finds can be opened."""
 
-from collections.abc import Iterator
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import numpy as np
 import pystac
 import pytest
+import shapely
 import xarray as xr
 from obstore.store import HTTPStore
 from pystac_client import Client
@@ -16,10 +18,12 @@ from zarr.storage import ObjectStore
 from datacube import Catalog, Product, Window, open_storage
 from datacube.scene import reflectance_from_dn
 from datacube.settings import Settings
+from server.ogc.stac_items import RENDER, WEB_MAP_LINKS
 from sr_engine.blocks import compute_block, product_spec
 from sr_engine.registry import find_model
 from tests.conftest import serving
 from tests.scenes import new_cube, pixels, scene
+from tests.stac_check import check_stac, faults_of
 
 DAYS = (1, 4, 9, 16, 25)
 MODEL = "wiener-x2"
@@ -96,19 +100,58 @@ def test_searches_by_time_place_and_id(catalog: Client) -> None:
     assert ids(catalog=catalog, collections=["nowhere"]) == []
 
 
-def test_items_and_collections_are_valid_stac(catalog: Client, product_id: str) -> None:
-    """Pystac brings the core schemas of STAC 1.1 along; the item is parsed into its objects."""
-    collections = {one.id: one for one in catalog.get_collections()}
+def test_items_and_collections_are_valid_stac_with_all_that_they_declare(
+    url: str, catalog: Client, product_id: str
+) -> None:
+    """As they are served, by core 1.1 and by every extension that they name."""
+    found = httpx.get(f"{url}/collections").json()["collections"]
+    collections = {one["id"]: one for one in found}
     assert set(collections) == {"field", "hollow", product_id}
-    items = list(catalog.search().items())
-    for document in [*items, *collections.values()]:
-        as_json = document.to_dict()
-        assert as_json["stac_version"] == "1.1.0"
-        as_json["stac_extensions"] = []  # whose schemas would have to be fetched
-        validated = pystac.read_dict(as_json) if as_json["type"] == "Feature" else None
-        pystac.validation.validate_dict(as_json)
-        assert validated is None or validated.id == document.id
-    assert collections["field"].extent.temporal.intervals[0][0] is not None
+    items = httpx.get(f"{url}/search", params={"limit": 50}).json()["features"]
+    assert len(items) == len(DAYS) + 1
+    for document in [*items, *found]:
+        check_stac(document)
+    assert {uri.split("/")[-3] for one in items for uri in one["stac_extensions"]} == {
+        "projection", "eo", "raster", "processing", "render", "web-map-links",
+    }  # fmt: skip
+    assert {uri.split("/")[-3] for one in found for uri in one["stac_extensions"]} >= {
+        "datacube", "projection", "eo", "processing",
+    }  # fmt: skip
+    parsed = {one.id: one for one in catalog.get_collections()}
+    assert parsed["field"].extent.temporal.intervals[0][0] is not None
+    landing = httpx.get(url, headers={"accept": "application/json"}).json()
+    pystac.validation.validate_dict({**landing, "stac_extensions": []})
+
+
+@pytest.mark.parametrize(
+    ("uri", "spoil"),
+    [
+        (RENDER, lambda item: item["properties"].pop("renders")),
+        (RENDER, lambda item: item["properties"]["renders"]["lr"].pop("assets")),
+        (RENDER, lambda item: item["properties"]["renders"]["lr"].update(rescale=[0, 1])),
+        (RENDER, lambda item: [one.pop("render", None) for one in item["links"]]),
+        (WEB_MAP_LINKS, lambda item: [one.pop("wmts:layer", None) for one in item["links"]]),
+        (WEB_MAP_LINKS, lambda item: item.update(links=[])),
+    ],
+)
+def test_the_rules_find_what_is_wrong(url: str, uri: str, spoil: Callable[[Any], Any]) -> None:
+    item = httpx.get(f"{url}/collections/field/items/S2X_09").json()
+    assert list(faults_of(item, uri)) == []
+    spoil(item)
+    assert list(faults_of(item, uri)) != []
+
+
+def test_links_to_maps_name_layers_that_the_wmts_has(url: str, product_id: str) -> None:
+    capabilities = httpx.get(f"{url}/collections/field/WMTSCapabilities.xml").content
+    space = "{http://www.opengis.net/ows/1.1}Identifier"
+    known = {str(one.text) for one in ET.fromstring(capabilities).iter(space)}  # noqa: S314 (ours)
+    for collection in ("field", product_id):
+        (item,) = httpx.get(f"{url}/collections/{collection}/items?limit=1").json()["features"]
+        (found,) = [one for one in item["links"] if one["rel"] == "wmts"]
+        assert set(found["wmts:layer"]) <= known
+        assert set(item["properties"]["renders"]) == {
+            one["render"] for one in item["links"] if one["rel"] == "xyz"
+        }
 
 
 def test_a_product_is_derived_from_what_was_measured(catalog: Client, product_id: str) -> None:
@@ -218,3 +261,82 @@ def test_bad_bodies_are_refused_in_one_line(url: str, body: object) -> None:
     answer = httpx.post(f"{url}/search", json=body)
     assert answer.status_code == 422, answer.text
     assert "\n" not in answer.json()["detail"]
+
+
+def pages_of(address: str) -> list[dict[str, Any]]:
+    """The pages of a list of features, from link to link."""
+    pages = []
+    following: str | None = address
+    while following is not None:
+        answer = httpx.get(following)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/geo+json"
+        pages.append(answer.json())
+        links = {one["rel"]: one["href"] for one in pages[-1]["links"]}
+        assert links["self"] == following
+        following = links.get("next")
+        assert len(pages) < 20
+    return pages
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4, 5, 6, 10_000])
+def test_items_are_features_page_by_page(url: str, limit: int) -> None:
+    collection = httpx.get(f"{url}/collections/field").json()
+    (listed,) = [one for one in collection["links"] if one["rel"] == "items"]
+    assert listed["type"] == "application/geo+json"
+    pages = pages_of(f"{listed['href']}?limit={limit}")
+    assert len(pages) == -(-len(DAYS) // limit)
+    found = [one["id"] for page in pages for one in page["features"]]
+    assert found == [f"S2X_{day:02d}" for day in reversed(DAYS)]  # each once
+    for page in pages:
+        assert page["type"] == "FeatureCollection"
+        assert page["numberReturned"] == len(page["features"]) <= limit
+        assert page["numberMatched"] == len(DAYS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "days"),
+    [
+        ("bbox=10.28,45.13,10.29,45.14", DAYS), ("bbox=10.28,45.13,0,10.29,45.14,99", DAYS),
+        ("bbox=11,45,12,46", ()), ("bbox=170,45,11,46", DAYS), ("bbox=11,45,9,46", ()),
+        ("datetime=2024-01-04T10:30:00Z", (4,)), ("datetime=2024-01-04", (4,)),
+        ("datetime=2024-01-04/2024-01-09", (4, 9)), ("datetime=2024-01-05/2024-01-08", ()),
+        ("datetime=2024-01-09/..", (9, 16, 25)), ("datetime=../2024-01-04T10:29:59Z", (1,)),
+        ("datetime=2024-01-04T10:30:00Z/2024-01-09T10:29:59Z", (4,)),
+        ("datetime=2024-01-04T12:30:00%2B02:00", (4,)),
+        ("datetime=2024-01-01/2024-01-10&bbox=11,45,12,46", ()),
+        ("datetime=2024-01-01/2024-01-10&bbox=10.28,45.13,10.29,45.14&limit=2", (1, 4, 9)),
+    ],
+)  # fmt: skip
+def test_items_are_chosen_by_box_and_by_time(url: str, asked: str, days: tuple[int, ...]) -> None:
+    pages = pages_of(f"{url}/collections/field/items?{asked}")
+    found = [one["id"] for page in pages for one in page["features"]]
+    assert found == [f"S2X_{day:02d}" for day in reversed(days)]
+    assert pages[0]["numberMatched"] == len(days)
+
+
+def test_one_item_is_the_feature_of_the_list(url: str) -> None:
+    listed = pages_of(f"{url}/collections/field/items")[0]["features"]
+    for one in listed:
+        links = {link["rel"]: link for link in one["links"]}
+        answer = httpx.get(links["self"]["href"])
+        assert answer.headers["content-type"] == links["self"]["type"] == "application/geo+json"
+        assert answer.json() == one
+        assert httpx.get(links["collection"]["href"]).json()["id"] == one["collection"]
+    assert httpx.get(f"{url}/collections/field/items/nothing").status_code == 404
+    assert httpx.get(f"{url}/collections/nowhere/items").status_code == 404
+
+
+def test_items_are_geojson_of_the_ground_of_the_cube(url: str, root: Path) -> None:
+    """RFC 7946: rings are closed and counterclockwise, longitude first, the bbox around them."""
+    west, south, east, north = Catalog(open_storage(root)).open("field").grid.lonlat_bounds()
+    for one in pages_of(f"{url}/collections/field/items")[0]["features"]:
+        assert {"type", "id", "geometry", "properties", "bbox"} <= set(one)
+        assert one["type"] == "Feature"
+        assert one["geometry"]["type"] == "Polygon"
+        (ring,) = one["geometry"]["coordinates"]
+        assert ring[0] == ring[-1]
+        assert shapely.LinearRing(ring).is_ccw
+        assert shapely.box(west, south, east, north).buffer(1e-4).contains(shapely.Polygon(ring))
+        assert shapely.Polygon(ring).area > 0.9 * (east - west) * (north - south)
+        np.testing.assert_allclose(one["bbox"], [west, south, east, north], atol=1e-4)

@@ -12,7 +12,7 @@ from rasterio.transform import from_bounds
 
 from datacube import Catalog, open_storage
 from datacube.settings import Settings
-from tests.browser import Pixels, Visitor, chromium
+from tests.browser import PATIENCE_MS, Pixels, Visitor, chromium, difference
 from tests.conftest import serving
 from tests.test_overlays import TileServer, entry
 
@@ -169,3 +169,64 @@ def test_a_file_that_cannot_be_drawn_is_refused_in_a_sentence(
         upload(tool, "wrong.json", content)
         expect(tool.get_by_role("alert").filter(visible=True)).to_contain_text(said)
     expect(visitor.page.locator(".srcube .visitor-pane path")).to_have_count(0)
+
+
+def sent(visitor: Visitor, link: str) -> Visitor:
+    """Another visitor, who was sent a link."""
+    browser = visitor.page.context.browser
+    assert browser is not None
+    other = Visitor(browser.new_context(viewport=SCREEN).new_page(), visitor.base_url)
+    other.follow(link)
+    return other
+
+
+def credited(visitor: Visitor) -> Locator:
+    return visitor.page.locator(".srcube .overlay-credit")
+
+
+def test_a_link_brings_overlays_to_their_places(visitor: Visitor, tool: Locator) -> None:
+    page = visitor.page
+    tool.get_by_label("Overlay flat", exact=True).check()
+    tool.get_by_label("Where Overlay flat lies").select_option("right")
+    tool.get_by_label("Opacity of Overlay flat").fill("60")
+    page.get_by_role("button", name="Close Overlays").click()
+    visitor.settle()
+    seen, link = visitor.strips(), page.url
+    assert "overlays=flat:right:60" in link
+    other = sent(visitor, link)
+    expect(credited(other)).to_contain_text("right side", timeout=PATIENCE_MS)
+    other.settle()
+    for one, two in zip(other.strips(), seen, strict=True):
+        assert difference(one, two) < 1
+    other.page.get_by_role("button", name="Overlays", exact=True).click()
+    found = other.page.locator(".srcube .dock")
+    expect(found.get_by_label("Overlay flat", exact=True)).to_be_checked()
+    expect(found.get_by_label("Where Overlay flat lies")).to_have_value("right")
+    expect(found.get_by_label("Opacity of Overlay flat")).to_have_value("60")
+    assert other.complaints == []
+    other.page.context.close()
+    page.get_by_role("button", name="Overlays", exact=True).click()
+    tool.get_by_label("Overlay flat", exact=True).uncheck()
+    visitor.settle()
+    assert "overlays=" not in page.url
+
+
+def test_an_overlay_that_is_gone_is_named_and_a_reload_keeps_the_others(visitor: Visitor) -> None:
+    visitor.settle()
+    wanted = "&overlays=flat:left:100,old-map:over:50,flat:inside:9"
+    other = sent(visitor, visitor.page.url + wanted)
+    said = other.page.get_by_text("This link asks for what is not here").first
+    expect(said).to_contain_text("flat:inside:9, old-map", timeout=PATIENCE_MS)
+    other.settle()
+    assert share_magenta(other.strips()[0]) > 0.95
+    assert share_magenta(other.strips()[1]) < 0.05
+    other.page.reload()
+    expect(credited(other)).to_contain_text("left side", timeout=PATIENCE_MS)
+    other.settle()
+    assert "overlays=flat:left:100&" in other.page.url
+    assert share_magenta(other.strips()[0]) > 0.95
+    bare = other.page.url.replace("&overlays=flat:left:100", "")
+    other.page.evaluate("link => location.assign(link)", bare)
+    expect(credited(other)).to_be_hidden(timeout=PATIENCE_MS)
+    assert other.complaints == []
+    other.page.context.close()

@@ -59,18 +59,8 @@ def fixture_truth(demo_catalog: Path) -> Float:
 
 def ground_px(visitor: Visitor, lat: float, lon: float) -> tuple[Float, Float]:
     """Row and column on the grid of the truth for each pixel of the screen's part."""
-    box = visitor.page.locator(".srcube .map").bounding_box()
-    assert box is not None
-    world = 256 * 2**ZOOM
-    sine = np.sin(np.radians(lat))
-    x = world * (lon + 180) / 360
-    y = world * (0.5 - np.log((1 + sine) / (1 - sine)) / (4 * np.pi))
-    # The picture begins at a whole pixel of the world, as that of every map of this kind.
-    rows, cols = np.mgrid[TOP:BOTTOM, LEFT:RIGHT] + 0.5
-    xs = cols - box["x"] + round(x - box["width"] / 2)
-    ys = rows - box["y"] + round(y - box["height"] / 2)
-    lons = 360 * xs / world - 180
-    lats = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * ys / world))))
+    part = slice(TOP, BOTTOM), slice(LEFT, RIGHT)
+    lons, lats = visitor.degrees((lat, lon, ZOOM), part)
     to_ground = Transformer.from_crs("EPSG:4326", "EPSG:32632", always_xy=True)
     east, north = to_ground.transform(lons, lats)
     return (5_400_000 - north) / 2.5, (east - 680_000) / 2.5

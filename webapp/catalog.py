@@ -39,18 +39,22 @@ PRESETS = (
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a collection; `models` is empty unless it comes from a model."""
+    """One layer of a collection; `models` is empty unless it comes from a model.
+
+    `operands` are the layers that a difference can be made of, empty for any other.
+    """
 
     id: str
     title: str
     kind: str
     models: tuple[str, ...]
+    operands: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read one entry of a collection's `layers`."""
-        models = tuple(document.get("models", ()))
-        return cls(document["id"], document["title"], document["kind"], models)
+        models, operands = (tuple(document.get(key, ())) for key in ("models", "operands"))
+        return cls(document["id"], document["title"], document["kind"], models, operands)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 from param.parameterized import Event
 
-from webapp.catalog import Collection, showable
+from webapp.catalog import PRESETS, Collection, showable
 from webapp.job_panel import JobPanel
 from webapp.look_controls import DateControl, LookControls, hand_over
 from webapp.side_controls import SideControls
@@ -28,9 +28,11 @@ class Explorer:
     def __init__(self, *, api_url: str, assets_url: str, words: Mapping[str, str]) -> None:
         self.words = words
         self.known: dict[str, Collection] = {}
+        looks = [{"bands": one.bands_query, "rescale": one.rescale_query} for one in PRESETS]
         self.map = SwipeMap(
-            api_url=api_url, assets_url=assets_url, strings=dict(words), sizing_mode="stretch_both"
-        )
+            api_url=api_url, assets_url=assets_url, strings=dict(words), looks=looks,
+            sizing_mode="stretch_both",
+        )  # fmt: skip
         self.collection = pmui.Select(
             label=words["collection"], options={}, **{**FIELD, "margin": (16, 16, 7, 16)}
         )
@@ -84,9 +86,10 @@ class Explorer:
         self.pixels.param.watch(lambda _: self._show(), "value")
         for control in (self.left, self.right, self.date, self.look):
             control.on_change(self._show)
-        looks = (self.look, "left"), (self.left.look, "left"), (self.right.look, "right")
-        for look, side in looks:
-            look.fit.on_click(partial(self._fit, side))
+        self.look.range.fit.on_click(lambda _: self._fit(self._first_look()))
+        for name, side in zip(SIDES, self.sides, strict=True):
+            for own in (side.look, side.difference):
+                own.range.fit.on_click(partial(self._fit, name))
 
     def _catalog_arrived(self) -> None:
         self.known = showable(self.map.collections)
@@ -111,8 +114,12 @@ class Explorer:
         if not self.known:
             return
         collection = self.known[self.collection.value]
+        found = tuple(self.indices.values())
         for look in (self.look, self.left.look, self.right.look):
-            look.offer(collection, tuple(self.indices.values()), look.value)
+            look.offer(collection, found, look.value)
+        for side in self.sides:
+            chosen = side.difference.value if side.differs else None
+            side.offer_differences(collection, found, chosen)
 
     def _open(self) -> None:
         """Show a collection as it is usually opened, the locks as they are."""
@@ -137,11 +144,13 @@ class Explorer:
         found = tuple(self.indices.values())
         self._opening = True
         for controls, state in zip(self.sides, states, strict=True):
-            controls.offer(collection, (state.layer, state.model), self.map.models)
+            controls.offer(collection, state, self.map.models)
+            controls.offer_differences(collection, found, state.difference)
             controls.date.offer(collection, state.date)
             controls.look.offer(collection, found, state.look)
+        shared = next((one for one in states if one.difference is None), states[0])
         self.date.offer(collection, states[0].date)
-        self.look.offer(collection, found, states[0].look)
+        self.look.offer(collection, found, shared.look)
         self._opening = False
         self._draw_locks()
         self._show()
@@ -176,15 +185,22 @@ class Explorer:
             for side, usual in zip(SIDES, self._usual(collection), strict=True)
         ]
 
-    def _fit(self, side: str, _event: Event) -> None:
+    def _first_look(self) -> str:
+        """The side that shows the look which both share: the left one, unless it has none."""
+        return SIDES[1] if self.left.differs else SIDES[0]
+
+    def _fit(self, side: str, _event: Event | None = None) -> None:
         self.map.command(f"stretch:{side}")
 
     def _stretch_arrived(self) -> None:
         side, rescale = self.map.stretched["side"], self.map.stretched["rescale"]
-        if self.lock_look.value:
+        controls = self.sides[SIDES.index(side)]
+        if controls.differs:
+            controls.difference.stretch_to(rescale)
+        elif self.lock_look.value:
             self.look.stretch_to(rescale)
         else:
-            self.sides[SIDES.index(side)].look.stretch_to(rescale)
+            controls.look.stretch_to(rescale)
 
     def _lock_turned(self, shared: DateControl | LookControls, event: Event) -> None:
         """Free sides begin with what they shared; locked ones share what was on the left."""
@@ -199,19 +215,24 @@ class Explorer:
 
     def _draw_locks(self) -> None:
         self.date.show(visible=self.lock_date.value)
-        self.look.show(visible=self.lock_look.value)
         for side in self.sides:
-            side.date.show(visible=not self.lock_date.value)
-            side.look.show(visible=not self.lock_look.value)
+            side.show_own(date=not self.lock_date.value, look=not self.lock_look.value)
+        self._draw_look()
+
+    def _draw_look(self) -> None:
+        """What both share is shown as long as one of them shows it."""
+        apart = all(side.differs for side in self.sides)
+        self.look.show(visible=self.lock_look.value and not apart)
 
     def _state(self, side: SideControls) -> SideState:
         date = self.date if self.lock_date.value else side.date
         look = self.look if self.lock_look.value else side.look
-        return SideState(*side.choice(), date.value, look.value)
+        return side.state(date.value, look.value)
 
     def _show(self) -> None:
         if self._opening or not self.known:
             return
+        self._draw_look()
         locks = {"date": self.lock_date.value, "look": self.lock_look.value}
         shown: dict[str, Any] = {
             "collection": self.collection.value,

@@ -8,8 +8,9 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from webapp.catalog import BandPreset, Collection
+from webapp.range_control import RangeControl
 from webapp.state import COLORMAPS, Index, Look, scene_label
-from webapp.style import FIELD, PLAIN
+from webapp.style import FIELD
 
 INDEX = "index"  # the choice that is no preset
 Control = TypeVar("Control", "DateControl", "LookControls")
@@ -70,10 +71,7 @@ class LookControls:
         self.colormap = pmui.Select(
             label=words["look_colormap"], options=maps, value=maps[0], visible=False, **FIELD
         )
-        self.range = pmui.Typography("", variant="body2", sizing_mode="stretch_width", margin=0)
-        self.fit = pmui.Button(label=words["look_fit"], variant="outlined", size="small", margin=0)
-        self.reset = pmui.Button(label=words["look_reset"], variant="text", size="small", margin=0)
-        self.stretch = pmui.Row(self.range, self.fit, self.reset, **PLAIN)
+        self.range = RangeControl(words)
         self._presets: dict[str, BandPreset] = {}
         self._rescale = ""
         self._visible = True
@@ -82,11 +80,11 @@ class LookControls:
         for control in (self.bands, self.index):
             control.param.watch(lambda _: self._chosen(), "value")
         self.colormap.param.watch(lambda _: self._coloured(), "value")
-        self.reset.on_click(lambda _: self._chosen())
+        self.range.reset.on_click(lambda _: self._chosen())
 
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""
-        return [self.bands, self.index, self.colormap, self.stretch]
+        return [self.bands, self.index, self.colormap, self.range.row]
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the person has chosen another look."""
@@ -156,12 +154,10 @@ class LookControls:
 
     def _draw(self) -> None:
         indexed = self.bands.value == INDEX
-        self.bands.visible = self.stretch.visible = self._visible
+        self.bands.visible = self._visible
         self.index.visible = self.colormap.visible = self._visible and indexed
-        low, high = (self.value.rescale or "-1,1").split(",")
-        text = self._words["look_range"].format(low=f"{float(low):.2g}", high=f"{float(high):.2g}")
-        self.range.object = text
-        self.reset.disabled = not self._rescale
+        rescale = self.value.rescale or "-1,1"
+        self.range.draw(rescale, visible=self._visible, changed=bool(self._rescale))
 
 
 def hand_over(shared: Control, own: Sequence[Control], *, locked: bool) -> None:

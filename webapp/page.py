@@ -4,41 +4,25 @@ Everything a browser needs comes from this process: Panel's own resources, the e
 modules, Leaflet. Nothing is asked of any other host.
 """
 
-import os
 from pathlib import PurePosixPath
 
 import panel as pn
+from bokeh.embed.bundle import extension_dirs
 from bokeh.settings import settings as bokeh_settings
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from panel.io.fastapi import add_applications
 from panel_material_ui.template.base import Page
-from starlette.responses import Response
-from starlette.types import Scope
 
 from webapp.explorer import Explorer
+from webapp.hints import template_with_hints
 from webapp.sessions import let_go, notice_closed_pages
-from webapp.style import theme
+from webapp.static_files import KeptFiles, version_of
+from webapp.style import HEADER, theme
 from webapp.swipe_map import ASSETS
+from webapp.warm import warm_at_start
 from webapp.words import catalogue, language_of
 
 UNUSED_S = 15.0  # a page may lose its connection for so long and go on
-
-
-class Revalidated(StaticFiles):
-    """Static files that the browser keeps but asks about, so that an upgrade shows at once."""
-
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        """Answer as StaticFiles does, with revalidation asked for."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 def mount_explorer(
@@ -52,12 +36,18 @@ def mount_explorer(
     """
     notice_closed_pages()
     bokeh_settings.resources = "server"  # never a content network, whatever the environment says
-    app.mount(f"{path}/assets", Revalidated(directory=ASSETS), name="explorer-assets")
+    version = version_of(ASSETS)
+    app.mount(f"{path}/assets/{version}", KeptFiles(ASSETS, named=True), name="explorer-assets")
+    app.mount(f"{path}/assets", KeptFiles(ASSETS), name="explorer-assets-by-name")
+    for name, folder in extension_dirs.items():  # before those of bokeh-fastapi, which keep nothing
+        app.mount(f"/static/extensions/{name}", KeptFiles(folder), name=f"kept-{name}")
+    app.mount("/static", KeptFiles(bokeh_settings.bokehjs_path()), name="kept-static")
     # Relative to the page's address, so that it also holds behind a proxy's path.
-    assets_url = f"{PurePosixPath(path).name}/assets/"
+    assets_url = f"{PurePosixPath(path).name}/assets/{version}/"
+    template = template_with_hints(assets_url, api_url)
 
     def page() -> Page:
-        return build_page(api_url=api_url, assets_url=assets_url)
+        return build_page(api_url=api_url, assets_url=assets_url, template=template)
 
     add_applications(
         {path: page},
@@ -66,6 +56,7 @@ def mount_explorer(
         unused_session_lifetime_milliseconds=round(1000 * unused_s),
         check_unused_sessions_milliseconds=round(1000 * unused_s / 3),
     )
+    warm_at_start(app, page)
 
 
 def _language() -> str:
@@ -80,7 +71,7 @@ def _embedded() -> bool:
     return bool(pn.state.session_args.get("embed", [b""])[0] == b"1")
 
 
-def build_page(*, api_url: str, assets_url: str) -> Page:
+def build_page(*, api_url: str, assets_url: str, template: str) -> Page:
     """Make the page of one session."""
     words = catalogue(_language())
     explorer = Explorer(api_url=api_url, assets_url=assets_url, words=words)
@@ -94,7 +85,8 @@ def build_page(*, api_url: str, assets_url: str) -> Page:
         sidebar_resizable=False,  # its grip has no role that a screen reader could tell
         sidebar_variant="auto",
         theme_config=theme(words),
-        sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else {},
+        template=template,
+        sx={"& .header, & .MuiToolbar-root": {"display": "none"}} if bare else dict(HEADER),
     )
     let_go(page)
     explorer.map.dark = page.dark_theme

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from webapp.catalog import BandPreset, Collection, Scene
+from webapp.difference import DIFFERENCE, DIVERGING, Difference, check_difference
 
 SIDES = ("left", "right")
 LOCKS = ("date", "look")
@@ -41,17 +42,21 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class SideState:
-    """A layer, its model (empty where it needs none), a date and a look."""
+    """A layer, its model (empty where it needs none), a date and a look.
+
+    A difference has what it is of instead of a look; the look is kept for other layers.
+    """
 
     layer: str
     model: str
     date: str
     look: Look
+    difference: Difference | None = None
 
     def document(self) -> dict[str, str]:
         """As the browser takes it."""
         words = {"layer": self.layer, "model": self.model, "date": self.date}
-        return words | asdict(self.look)
+        return words | (self.difference.document() if self.difference else asdict(self.look))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ def check_side(
     if layer is None:
         gone += _named(wanted, "layer")
         layer = collection.layer(usual.layer)
+    elif layer.kind == DIFFERENCE:
+        return _checked_difference(wanted, usual, collection, indices)
     models = layer.models if layer else ()
     model = wanted.get("model", "")
     if model not in models:
@@ -98,6 +105,25 @@ def check_side(
     look, unfit = _checked_look(wanted, usual.look, collection, indices)
     side = SideState(layer.id if layer else "", model, date, look)
     return Checked(side, (*gone, *unfit))
+
+
+def _checked_difference(
+    wanted: Mapping[str, str], usual: SideState, collection: Collection, indices: Sequence[str]
+) -> Checked:
+    found, gone = check_difference(wanted, collection, indices)
+    date = wanted.get("date", "")
+    if date not in {scene.datetime for scene in collection.scenes}:
+        gone += _named(wanted, "date")
+        date = usual.date
+    if wanted.get("colormap", "") in DIVERGING:
+        found = replace(found, colormap=wanted["colormap"])
+    else:
+        gone += _named(wanted, "colormap")
+    if rising(wanted.get("rescale", "")):
+        found = replace(found, rescale=wanted["rescale"])
+    else:
+        gone += _named(wanted, "rescale")
+    return Checked(SideState(wanted["layer"], "", date, usual.look, found), tuple(gone))
 
 
 def _checked_look(

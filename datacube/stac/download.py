@@ -20,11 +20,11 @@ from datacube.cog import RasterSpec, cog_writer, windows_of
 from datacube.errors import InvalidInput, SrcubeError
 from datacube.grid import Grid
 from datacube.ingest.placing import place_cube, touches
+from datacube.lonlat import Bbox
 from datacube.scene import NO_DATA_DN, Scene, ScenePixels
 from datacube.sources.pixels import SceneReader
 from datacube.sources.plan import PlannedScene, Refusal, SourcePlan
 from datacube.stac.describe import file_item
-from datacube.stac.search import Bbox
 from datacube.window import Window
 
 ONE_PASS = timedelta(minutes=10)  # granules nearer in time were seen in one overpass

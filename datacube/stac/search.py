@@ -1,7 +1,6 @@
 """Ask a STAC API for scenes, through pystac-client and over our own checked connection."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from pystac_client import ItemSearch
 from pystac_client.stac_api_io import StacApiIO
 
 from datacube.errors import InvalidInput, SrcubeError
+from datacube.lonlat import Bbox, check_bbox
 from datacube.scene import rfc3339
 from datacube.sources.naming import Interval
 from datacube.sources.plan import Refusal
@@ -20,8 +20,6 @@ from datacube.stac.errors import ItemRejected, Unreachable
 from datacube.stac.fetch import Fetcher
 from datacube.stac.hrefs import shown
 from datacube.stac.items import Item, moment_of
-
-Bbox = tuple[float, float, float, float]
 
 MAX_PAGES = 100
 PAGE_ITEMS = 100
@@ -81,19 +79,6 @@ def search(catalog: StacCatalog, query: Query, fetcher: Fetcher) -> Found:
             if query.interval.holds(moment) and _is_clear(item, query.max_cloud):
                 items.setdefault(item["id"], item)
     return Found(tuple(sorted(items.values(), key=moment_of)), tuple(refusals))
-
-
-def check_bbox(bbox: Bbox) -> Bbox:
-    """The box itself; raises InvalidInput unless it is finite, not inverted, and on Earth."""
-    west, south, east, north = bbox
-    if not all(math.isfinite(edge) for edge in bbox):
-        raise InvalidInput(f"need a bbox of four finite degrees, got {list(bbox)}")
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise InvalidInput(
-            "need a bbox W,S,E,N with west < east within -180..180 and south < north within "
-            f"-90..90, got {list(bbox)}; ask for the two halves of a box across the antimeridian"
-        )
-    return bbox
 
 
 def parse_bbox(text: str) -> Bbox:

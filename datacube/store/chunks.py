@@ -41,12 +41,16 @@ def decode(data: bytes, document: Document, *, key: str) -> NDArray[Any]:
     """The chunk as a read-only array; raises Damaged if the checksum or the length is off."""
     shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
     dtype = _dtype(document)
+    size = dtype.itemsize * int(np.prod(shape))
     if _is_compressed(document):
+        told = _told_size(data)
+        if told != size:  # before anything of that size is allocated
+            raise Damaged(f"chunk {key} tells {told} bytes, not those of shape {shape} of {dtype}")
         try:
             data = _ZSTD.decode(data)
         except RuntimeError as error:
             raise Damaged(f"chunk {key} fails its checksum; see `srcube verify`") from error
-    if len(data) != dtype.itemsize * int(np.prod(shape)):
+    if len(data) != size:
         raise Damaged(f"chunk {key} decodes to {len(data)} bytes, not to shape {shape} of {dtype}")
     return np.frombuffer(data, dtype).reshape(shape)
 
@@ -85,6 +89,18 @@ def digest(parts: Iterable[bytes]) -> np.uint64:
     for part in parts:
         hashed.update(hashlib.sha256(part).digest())
     return np.uint64(int.from_bytes(hashed.digest()[:8], "little") or 1)
+
+
+def _told_size(data: bytes) -> int | None:
+    """The length of its content that a zstd frame tells (RFC 8878, 3.1.1.1); None for no frame."""
+    if len(data) < 5 or data[:4] != b"\x28\xb5\x2f\xfd":
+        return None
+    flags = data[4]
+    is_single, width = flags >> 5 & 1, (0, 2, 4, 8)[flags >> 6]
+    width = width or is_single  # a frame without either tells nothing
+    start = 5 + (1 - is_single) + (0, 1, 2, 4)[flags & 3]
+    told = int.from_bytes(data[start : start + width], "little")
+    return told + (256 if width == 2 else 0) if width and len(data) >= start + width else None
 
 
 def _is_compressed(document: Document) -> bool:

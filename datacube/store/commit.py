@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from datacube.errors import Conflict, Damaged, NotFound, OutOfSpace, Unavailable
+from datacube.store.admissible import check_documents
 from datacube.store.chunks import chunk_key, encode
 from datacube.store.conventions import Document
 from datacube.store.storage import Storage
@@ -124,7 +125,7 @@ class Root:
 
     @classmethod
     def load(cls, storage: Storage) -> Self:
-        """Read the current root; raises NotFound or Damaged."""
+        """Read the current root; raises NotFound, Damaged, or InvalidInput for what is not read."""
         found = storage.read_versioned(ROOT_KEY)
         if found is None:
             raise NotFound(f"no cube at {storage.address}")
@@ -139,6 +140,7 @@ class Root:
             nodes = document["consolidated_metadata"]["metadata"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"{storage.address} has a root document that is not a cube's") from error
+        check_documents(attributes, nodes, storage.address)
         return cls(attributes, nodes, commit, version)
 
     def changed(

@@ -110,6 +110,23 @@ class BlockQueue:
 
         return self._database.write(change)
 
+    def fail_stalled(self, seconds: float, why: str) -> frozenset[str]:
+        """Fail jobs that want blocks and got no further for so long; the ids of those."""
+
+        def change(db: Transaction) -> frozenset[str]:
+            rows = db.execute(
+                "SELECT number FROM jobs WHERE state IN ('accepted', 'running') AND updated < ?"
+                " AND EXISTS (SELECT 1 FROM wants WHERE wants.job = jobs.number) ORDER BY number",
+                (time.time() - seconds,),
+            ).fetchall()
+            numbers = [row["number"] for row in rows]
+            for number in numbers:
+                become(db, number, "failed", why)
+            drop_unwanted(db)
+            return ids_of(db, numbers)
+
+        return self._database.write(change)
+
     def give_back(
         self, block_id: int, why: str = "", *, counted: bool = True, rest_s: float = 0.0
     ) -> frozenset[str]:

@@ -59,7 +59,10 @@ class JobService:
         self._ledger, self._blocks = Ledger(self._database), BlockQueue(self._database)
         executor = self._executor or make_executor(self._settings)
         attendance = Attendance(self._database, self._watchers, self._settings.unwatched_s)
-        self._supervisor = Supervisor(self._blocks, executor, self._watchers.ring, attendance.look)
+        stall_s = self._settings.limit_stall_s
+        self._supervisor = Supervisor(
+            self._blocks, executor, self._watchers.ring, attendance.look, stall_s
+        )
         self._supervisor.computed_block = self._traces.computed
         self._supervisor.start()
 

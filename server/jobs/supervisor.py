@@ -25,12 +25,15 @@ class Supervisor:
 
     def __init__(
         self, blocks: BlockQueue, executor: Executor, tell: Callable[[Iterable[str]], None],
-        each_turn: Callable[[], None],
+        each_turn: Callable[[], None], stall_s: float = float("inf"),
     ) -> None:  # fmt: skip
+        """`stall_s`: jobs fail that got no further for so long while the executor cannot work."""
         self._blocks = blocks
         self._executor = executor
         self._tell = tell
         self._each_turn = each_turn
+        self._stall_s = stall_s
+        self._stalled_since: float | None = None
         self.computed = 0
         # Told of each block that was computed: its key, its seconds, and ids of jobs that heard.
         self.computed_block: Callable[[str, float, frozenset[str]], None] | None = None
@@ -100,11 +103,27 @@ class Supervisor:
             self._wanted_warm.set()  # left by a server before, or asked of another one
         if self._wanted_warm.is_set():
             self._executor.warm_up()
+        self._give_up_what_waits_for_nothing()
         while self._executor.free() > 0 and (taken := self._blocks.take()):
             lease, begun = taken
             self._in_hand[lease.id] = lease
             self._executor.start(lease)
             self._tell(begun)
+
+    def _give_up_what_waits_for_nothing(self) -> None:
+        """Fail jobs that would wait for ever for a cluster, or for workers, that do not come back.
+
+        One that another server goes on with is left alone.
+        """
+        now, trouble = time.monotonic(), self._executor.trouble
+        if not trouble:
+            self._stalled_since = None
+            return
+        if self._stalled_since is None:
+            self._stalled_since = now
+        if now - self._stalled_since > self._stall_s:
+            why = f"Unavailable: {trouble}, for {self._stall_s:g} s by now; ask again later"
+            self._tell(self._blocks.fail_stalled(self._stall_s, why))
 
     def _write_reports(self) -> None:
         while self._unwritten:

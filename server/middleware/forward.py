@@ -24,7 +24,7 @@ NOT_PASSED = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
      "upgrade", "date", "server", "x-request-id", "x-forwarded-for", "x-forwarded-proto"}
 )  # fmt: skip
-HOMES = ("/static", "/jobs", "/processes")
+HOMES = ("/static", "/jobs", "/processes", "/places")  # one process keeps the pace of questions
 HOMES_OWN = frozenset({"/readyz", "/metrics"})
 PLAN = re.compile(r"/collections/[^/]+/layers/sr/plan")
 IDLE_S = 2.0  # less than the home's own patience with connections that nobody uses

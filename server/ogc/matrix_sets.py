@@ -45,6 +45,21 @@ def matrix_set(tms_id: str) -> TileMatrixSet:
     return _loaded(tms_id)
 
 
+class TileOutOfMatrix(NotFound):
+    """A tile that its matrix does not have."""
+
+    code = "TileOutOfMatrix"
+
+
+def check_in_matrix(tile: morecantile.Tile, size: tuple[int, int]) -> None:
+    """Raise TileOutOfMatrix unless a matrix of `size` (columns, rows) has the tile."""
+    if not (0 <= tile.x < size[0] and 0 <= tile.y < size[1]):
+        raise TileOutOfMatrix(
+            f"tile {tile.z}/{str(tile.x)[:20]}/{str(tile.y)[:20]} lies outside its matrix of "
+            f"{size[0]} x {size[1]}"
+        )
+
+
 @lru_cache(maxsize=len(NAMES))
 def crs_text(tms_id: str) -> str:
     """The CRS of a matrix set as PROJ takes it, with x before y."""

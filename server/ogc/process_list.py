@@ -25,11 +25,18 @@ EXPLANATION = {
     "title": "Diffusion index, completeness, shares, and pictures as data URIs",
     "schema": {"type": "object", "contentMediaType": "application/json"},
 }
-BLOCKS = {
-    "title": "How many blocks of the product there are now",
-    "schema": {"type": "object", "contentMediaType": "application/json"},
+LAYERS = {
+    "title": "Where the layers of the product are: of each its TileJSON, as a link",
+    "schema": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "required": ["href", "type"],
+            "properties": {name: {"type": "string"} for name in ("href", "type", "title")},
+        },
+        "contentMediaType": "application/json",
+    },
 }
-
 SCENES = {
     "title": "Ids, times and cloud cover of scenes",
     "schema": {"type": "object", "contentMediaType": "application/json"},
@@ -52,7 +59,7 @@ class Process:
     title: str
     description: str
     inputs: type[BaseModel]
-    outputs: Mapping[str, Any] = field(default_factory=lambda: {"blocks": BLOCKS})
+    outputs: Mapping[str, Any] = field(default_factory=lambda: {"layers": LAYERS})
     version: str = "1.0.0"
     control: tuple[str, ...] = ("async-execute", "dismiss")
 

@@ -11,8 +11,9 @@ from server.ogc.answers import GEOJSON, Document, base_url, link
 from server.ogc.stac_items import find_holding
 from server.ogc.stac_search import Page, PageQuery, SearchBody, SearchQuery, search
 from server.services import Services, services_of
+from server.strict_json import StrictRoute
 
-router = APIRouter(tags=["catalog"])
+router = APIRouter(tags=["catalog"], route_class=StrictRoute)
 Services_ = Annotated[Services, Depends(services_of)]
 FEATURES: dict[int | str, Document] = {200: {"content": {GEOJSON: {"schema": {"type": "object"}}}}}
 

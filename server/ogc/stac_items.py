@@ -89,8 +89,9 @@ class Entry:
         else:
             item = product_item(holding.cube_id, holding.product, self.one, base=where)
         item["links"] = [*self._links(base), *self._map_links(base)]
-        item["stac_extensions"] = [*item["stac_extensions"], RENDER, WEB_MAP_LINKS]
-        item["properties"]["renders"] = renders(holding)
+        if drawn := renders(holding):
+            item["stac_extensions"] = [*item["stac_extensions"], RENDER, WEB_MAP_LINKS]
+            item["properties"]["renders"] = drawn
         return item
 
     def _links(self, base: str) -> list[Document]:
@@ -110,14 +111,20 @@ class Entry:
     def _map_links(self, base: str) -> list[Document]:
         """Templates of map tiles at this date, which Leaflet and QGIS take as they are."""
         path = f"{base}/collections/{self.holding.cube_id}"
-        found = [link("wmts", f"{path}/WMTSCapabilities.xml", "application/xml")]
-        for layer, asked in shown_by(self.holding):
+        shown = shown_by(self.holding)
+        by_name = {
+            "wmts:layer": [".".join([layer.id, *asked.values()]) for layer, asked in shown],
+            "wmts:dimensions": {"Time": self.one.scene.stamp},
+        }
+        capabilities = link("wmts", f"{path}/WMTSCapabilities.xml", "application/xml")
+        found = [capabilities | by_name] if shown else []
+        for layer, asked in shown:
             model = find_model(asked["model"]) if "model" in asked else None
             version = version_of(self.holding.cube, layer, model)
             stamp = {"datetime": self.one.scene.stamp, "v": version}
             query = urlencode(asked | stamp)
             tiles = f"{path}/layers/{layer.id}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}?{query}"
-            found.append(templated("xyz", tiles, "image/webp", layer.title))
+            found.append(templated("xyz", tiles, "image/webp", layer.title) | {"render": layer.id})
         return found
 
 
@@ -193,11 +200,10 @@ def renders(holding: Holding) -> dict[str, Document]:
     finest = level_name(holding.grid.gsd_m)
     found = {}
     for layer, asked in shown_by(holding):
-        colours = layer.variable in {"", "reflectance"} and layer.kind != "classes"
         render: Document = {"title": layer.title, "assets": [finest], "resampling": "bilinear"}
         if layer.kind != "classes":
             span = [layer.low, layer.high]
-            render["rescale"] = [span] * (len(TRUE_COLOUR) if colours else 1)
+            render["rescale"] = [span] * (len(TRUE_COLOUR) if layer.banded else 1)
         if layer.colormap:
             render["colormap_name"] = layer.colormap
         found[layer.id] = render | {"srcube:layer": layer.id, **asked}

@@ -22,6 +22,7 @@ from datacube.errors import InvalidInput
 from datacube.sources.naming import parse_interval
 from server.ogc.edr_query import MAX_VERTICES, numbers
 from server.ogc.stac_items import Entry, holdings
+from server.strict_json import Number
 
 MAX_ITEMS = 250  # on one page
 DEFAULT_ITEMS = 10
@@ -50,7 +51,7 @@ class SearchBody(BaseModel):
 
     collections: Annotated[list[Name] | None, Field(max_length=MAX_NAMES)] = None
     ids: Annotated[list[Name] | None, Field(max_length=MAX_NAMES)] = None
-    bbox: Annotated[list[float] | None, Field(min_length=4, max_length=6)] = None
+    bbox: Annotated[list[Number] | None, Field(min_length=4, max_length=6)] = None
     intersects: Geometry | None = None
     moment: Annotated[Moment | None, Field(alias="datetime")] = None
     limit: Limit = DEFAULT_ITEMS

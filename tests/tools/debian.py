@@ -1,6 +1,7 @@
 """Make sure that the programs are there which tests use, or say how to get them.
 
-Chromium runs the page and PostgreSQL keeps the jobs of several servers. Debian packages are
+Chromium runs the page, PostgreSQL keeps the jobs of several servers, nginx stands before one.
+Debian packages are
 installed where that is allowed (root, or sudo without a password); the gate fails otherwise,
 because a test that is skipped proves nothing.
 """
@@ -25,6 +26,12 @@ def chromium() -> Path | None:
     return next((Path(path) for name in BROWSERS if (path := shutil.which(name))), None)
 
 
+def nginx() -> Path | None:
+    """Return the path of nginx, which Debian keeps where only root looks, or None."""
+    path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    return Path(path) if path else None
+
+
 def postgres() -> Path | None:
     """Return the folder of PostgreSQL's programs, the newest where Debian has several, or None."""
     found = Path("/usr/lib/postgresql").glob("*/bin/initdb")
@@ -46,6 +53,7 @@ class Program:
 PROGRAMS = (
     Program("Chromium", "the browser tests", chromium, ("chromium", "fonts-dejavu-core")),
     Program("PostgreSQL", "the tests of several servers", postgres, ("postgresql",)),
+    Program("nginx", "the test of the documented proxy", nginx, ("nginx-light", "openssl")),
 )
 
 

@@ -51,7 +51,8 @@ def table(document: Document) -> str:
     machine = document["machine"]
     told = (
         f"Measured on {document['measured']} ({machine['processor']}, {machine['cores']} cores, "
-        f"Python {machine['python']}), medians of {document['repeat']} runs, those of load of one:"
+        f"Python {machine['python']}); [all figures](notebooks/benchmarks/benchmarks.md) with "
+        "their spreads. Beside peers, medians of the runs:"
     )
     lines = [
         told,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.tools import suite
-from tests.tools.wheel import ABOUT_THE_CHECKOUT, run_tests_on_wheel
+from tests.tools.wheel import ABOUT_THE_CHECKOUT, PACKAGES, run_tests_on_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -51,6 +51,9 @@ STEPS: tuple[tuple[str, Callable[[], bool]], ...] = (
     ("ruff format", command("ruff", "format", "--check", ".")),
     ("mypy --strict", command("mypy")),
     ("import-linter", command("lint-imports")),
+    # Of medium severity and above, pickles of torch (B614) among them; B104 and B608 are ruff's
+    # S104 and S608, with the reason at each line.
+    ("bandit", command("bandit", "-q", "-r", "-ll", "--skip", "B104,B608", *PACKAGES)),
     ("pip check", command("python", "-m", "pip", "check")),
     ("tests of the checkout", about_the_checkout),
     ("tests on the built wheel", run_tests_on_wheel),

@@ -1,4 +1,4 @@
-// Drawing a box on the map with mouse, pen or finger.
+// Boxes on the map: drawing one with mouse, pen or finger, and [west, south, east, north] as bounds.
 import * as L from "./leaflet/leaflet.js";
 
 const KM_PER_DEGREE = 111.32;
@@ -50,4 +50,8 @@ export class BoxDrawing {
 export function areaKm2([west, south, east, north]) {
   const shrink = Math.cos(((south + north) / 2) * (Math.PI / 180));
   return Math.abs((east - west) * (north - south)) * KM_PER_DEGREE ** 2 * shrink;
+}
+
+export function boundsOf([west, south, east, north]) {
+  return L.latLngBounds([south, west], [north, east]);
 }

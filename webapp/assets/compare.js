@@ -30,7 +30,8 @@ export class Compare {
       onChange: (changes) => { this.set(changes); onRest(); },
       onPlay: () => this.blink.play(!this.blink.playing), onTurn: () => this.blink.turn()});
     foot.append(this.bar.box);
-    map.on("move zoom zoomend moveend viewreset resize", () => this.draw());
+    map.on("move zoom zoomend moveend viewreset", () => this.cut());
+    map.on("resize", () => this.draw());
     this.draw();
   }
 
@@ -80,23 +81,28 @@ export class Compare {
   }
 
   draw() {
+    const {state, state: {x, y}} = this;
+    const size = this.map.getSize();
+    this.cut();
+    this.swipe.draw(state.position, Math.round(size.x * state.position), state.mode === "swipe");
+    this.lens.draw(state, {x: size.x * x, y: size.y * y}, state.mode === "spy");
+    this.blink.keep({inUse: state.mode === "blink", seconds: state.period});
+    this.blend();
+    this.bar.show(state, this.blink);
+  }
+
+  // All that a drag of the map changes: it is done at every step of one.
+  cut() {
     const {map, state, sides: {left, right}} = this;
     const size = map.getSize();
     const first = map.containerPointToLayerPoint([0, 0]);
     const last = map.containerPointToLayerPoint(size);
-    const cut = Math.round(size.x * state.position);
-    const at = {x: size.x * state.x, y: size.y * state.y};
-    const swiping = state.mode === "swipe";
-    const [from, to] = swiping ? [first.x + cut, first.x + cut] : [first.x, last.x];
+    const cut = first.x + Math.round(size.x * state.position);
+    const [to, from] = state.mode === "swipe" ? [cut, cut] : [last.x, first.x];
     left.pane.style.clipPath = rectangle(first.x, first.y, to, last.y);
     right.pane.style.clipPath = state.mode === "spy"
-      ? `circle(${state.radius}px at ${first.x + at.x}px ${first.y + at.y}px)`
+      ? `circle(${state.radius}px at ${first.x + size.x * state.x}px ${first.y + size.y * state.y}px)`
       : rectangle(from, first.y, last.x, last.y);
-    this.swipe.draw(state.position, cut, swiping);
-    this.lens.draw(state, at, state.mode === "spy");
-    this.blink.keep({inUse: state.mode === "blink", seconds: state.period});
-    this.blend();
-    this.bar.show(state, this.blink);
   }
 
   // What is not a matter of place: opacity, and how the right pane is laid over the left one.

@@ -3,8 +3,9 @@
 import * as L from "./leaflet/leaflet.js";
 import {element, fill} from "./dom.js";
 
-// A tool: {id, icon, title, body, onOpen(), onClose(), onView(view)}; all hooks may be missing.
-// `icon` is one or two characters, `body` an element, `view` what Explorer.seen() tells.
+// A tool: {id, icon, title, body, onOpen(), onClose(), onView(view), focus()}; all hooks may be
+// missing. `icon` is one or two characters, `body` an element, `view` what Explorer.seen() tells;
+// `focus` gives what takes the focus when the tool is opened, instead of the panel.
 export class Dock {
   constructor(root, map, strings) {
     Object.assign(this, {map, strings, tools: new Map(), open: null});
@@ -19,7 +20,7 @@ export class Dock {
   }
 
   add(tool) {
-    const button = element("button", {type: "button", title: tool.title, "aria-label": tool.title,
+    const button = element("button", {type: "button", "data-tool": tool.id, title: tool.title, "aria-label": tool.title,
                                       "aria-pressed": "false"}, tool.icon);
     button.addEventListener("click", () => this.toggle(tool.id));
     this.bar.append(button);
@@ -47,7 +48,7 @@ export class Dock {
     this.panel.replaceChildren(head, body);
     this.panel.hidden = false;
     known.tool.onOpen?.();
-    this.panel.focus({preventScroll: true});
+    (known.tool.focus?.() ?? this.panel).focus({preventScroll: true});
   }
 
   // Close what is open, and give the focus back to its button.

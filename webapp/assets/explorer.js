@@ -2,14 +2,17 @@
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
 import {Api} from "./api.js";
+import {boundsOf} from "./box.js";
 import {Compare} from "./compare.js";
 import {Connection} from "./connection.js";
+import {evenRange, lackingBands, operandQuery, operandsOf} from "./difference.js";
 import {Dock} from "./dock.js";
 import {Busy, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
 import {firstVisit} from "./help.js";
 import {SuperResolver, alongOf, lacks} from "./jobs.js";
 import {embedded, readLink, writeLink} from "./link.js";
+import {openingOf} from "./opening.js";
 import {Side} from "./side.js";
 import {Why} from "./why.js";
 
@@ -89,8 +92,10 @@ export class Explorer {
     this.watcher.observe(map.getContainer());
   }
 
-  async open() {
-    Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer: firstVisit()});
+  // Python is told nothing before its document is `idle`.
+  async open(idle) {
+    const newcomer = firstVisit();
+    this.busy.set("opening", true); // until Python has said what is shown
     try {
       const [{collections, default: opening}, {models}] = await Promise.all([
         this.api.json(["collections"]), this.api.json(["models"])]);
@@ -98,15 +103,33 @@ export class Explorer {
         collection.bbox = collection.extent.spatial.bbox[0];
         this.collections.set(collection.id, collection);
       }
+      if (!readLink(location.hash)) this.preview(collections, models, {preferred: opening, newcomer});
+      await idle;
+      Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer});
       const listed = this.listIndices(); // not waited for, unless the address names one
       if (/\.index=/.test(location.hash)) await listed;
       Object.assign(this.model, {models, opening: opening ?? ""});
-      this.restore();
+      await this.restore();
       this.model.collections = collections;
+      if (!openingOf(collections, {looks: []})) this.busy.set("opening", false);
       if (!collections.length) this.complain({message: this.strings.no_collections});
     } catch (error) {
+      await idle;
+      this.busy.set("opening", false);
       this.complain(error);
     }
+  }
+
+  // Have the first tiles fetched while the controls are still being drawn.
+  preview(collections, models, wishes) {
+    const shown = openingOf(collections, {...wishes, looks: this.model.looks});
+    if (!shown) return;
+    const collection = this.collections.get(shown.collection);
+    this.previewed = collection;
+    this.arrive(collection);
+    const scene = collection.scenes.find(({datetime}) => datetime === shown.left.date);
+    for (const name of SIDES) this.sides[name].show(this.what(collection, scene, shown[name], models));
+    this.compare.draw();
   }
 
   async listIndices() {
@@ -132,14 +155,25 @@ export class Explorer {
     if (command.startsWith("stretch:")) this.stretch(command.slice("stretch:".length));
   }
 
-  // Take over what the address asks for. What exists of it Python knows, which answers by `shown`.
-  restore() {
+  // Take over what the address asks for. What exists of it Python knows, which answers by `shown`,
+  // and of the overlays, which are no matter of a collection, their own list.
+  async restore() {
     const link = readLink(location.hash);
     if (!link) return;
     this.arrivalPlace = link.place;
     if (link.place && this.collection?.id === link.wanted.collection) this.go(link.place);
     this.compare.set(link.compare);
-    this.model.wanted = {...link.wanted, at: Date.now()};
+    const turn = this.restoring = Symbol("restoring");
+    const gone = await this.overlays.restore(link.overlays);
+    if (turn !== this.restoring) return; // another link has come meanwhile
+    const unread = [...link.wanted.unread, ...gone.map((id) => id.slice(0, 40))];
+    this.model.wanted = {...link.wanted, unread, at: Date.now()};
+  }
+
+  // Show what a fragment says, as if somebody had sent it; the address may lag behind the map.
+  visit(hash) {
+    if (location.hash.slice(1) === hash) this.restore();
+    else location.hash = hash;
   }
 
   writeAddress() {
@@ -152,7 +186,7 @@ export class Explorer {
     const address = new URL(location.href);
     if (embed) address.searchParams.set("embed", "1");
     else address.searchParams.delete("embed");
-    address.hash = writeLink({shown, compare: state, place: this.place()});
+    address.hash = writeLink({shown, compare: state, place: this.place(), overlays: this.overlays.state});
     return address.href;
   }
 
@@ -194,7 +228,9 @@ export class Explorer {
     if (asked && this.asked) this.resolver.cancel(); // what runs is for something no longer shown
     if (asked && this.why.active) this.why.set(true); // the answer was for something else
     Object.assign(this, {collection, asked: key});
-    if (moved) this.arrive(collection);
+    this.busy.set("opening", false);
+    if (moved && collection !== this.previewed) this.arrive(collection);
+    this.previewed = null;
     for (const name of SIDES) this.sides[name].show(this.what(collection, scenes[name], shown[name]));
     this.compare.draw();
     this.dock.tell(this.seen());
@@ -207,28 +243,34 @@ export class Explorer {
   }
 
   // What a side is to show, see Side.show().
-  what(collection, scene, {layer, model: modelId, bands, index, colormap, rescale}) {
-    const {models, indices, shown: {smooth}} = this.model;
+  what(collection, scene, side, models = this.model.models) {
+    const {layer, model: modelId, bands, index, colormap, rescale} = side;
+    const {indices, shown: {smooth = false}} = this.model;
+    const asked = index ? indices.find(({name}) => name === index)?.bands ?? [] : bands.split(",");
+    const operands = operandsOf(collection, side);
+    const titleOf = (wanted) => models.find(({id}) => id === wanted)?.title ?? wanted;
     return {
-      collection: {...collection, bounds: boundsOf(collection)}, scene, smooth, model: modelId,
-      layer: collection.layers.find(({id}) => id === layer),
-      modelTitle: models.find(({id}) => id === modelId)?.title ?? modelId,
+      collection: {...collection, bounds: boundsOf(collection.bbox)}, scene, smooth, model: modelId,
+      layer: collection.layers.find(({id}) => id === layer), modelTitle: titleOf(modelId),
+      operands: operands.map((one) => ({...one, title: titleOf(one.model)})),
+      lacking: lackingBands(operands, asked),
       indexTitle: indices.find(({name}) => name === index)?.title, bands, index, colormap, rescale};
   }
 
   // Have a side drawn from the 2nd to the 98th percentile of what it shows in the view.
   async stretch(name) {
     const side = this.sides[name];
-    const bbox = this.collection && side.banded ? this.viewBox(false) : null;
+    const bbox = this.collection && (side.banded || side.differs) ? this.viewBox(false) : null;
     if (!bbox) return this.complain({message: this.strings.stretch_nothing});
-    const {layer, model, datetime, bands, index} = side.seen();
+    const {layer, model, operands, datetime, bands, index} = side.seen();
     const path = ["collections", this.collection.id, "layers", layer.id, "statistics"];
-    const query = {datetime, model: layer.models.length ? model : "", index,
-                   bands: index ? "" : bands, bbox: bbox.join(",")};
+    const made = side.differs ? operandQuery(operands) : {model: layer.models.length ? model : ""};
+    const query = {datetime, ...made, index, bands: index ? "" : bands, bbox: bbox.join(",")};
     this.busy.set("stretch", true);
     try {
       const {count, percentile_2: low, percentile_98: high} = await this.api.json(path, {query});
-      if (count && low < high) this.model.stretched = {side: name, rescale: `${low},${high}`, at: Date.now()};
+      const rescale = side.differs ? evenRange(low, high) : low < high && `${low},${high}`;
+      if (count && rescale) this.model.stretched = {side: name, rescale, at: Date.now()};
       else this.complain({message: this.strings.stretch_nothing});
     } catch (error) {
       this.complain(error);
@@ -239,8 +281,8 @@ export class Explorer {
 
   // What is seen now, for the tools; null before there is a collection. `mode` is one of MODES of
   // compare.js; `position` is the handle's, from the left edge. `left` and `right` are {layer:
-  // document, model, modelTitle, datetime, bands, index, colormap, rescale, smooth, title, template}:
-  // where `index` is not empty it is drawn instead of the bands, by `colormap` (empty: the
+  // document, model, modelTitle, operands, datetime, bands, index, colormap, rescale, smooth, title,
+  // template}: where `index` is not empty it is drawn instead of the bands, by `colormap` (empty: the
   // server's choice); `rescale` is "low,high" or empty for the layer's own range; `template` is
   // the address of its tiles with {z}, {x} and {y}.
   seen() {
@@ -253,14 +295,15 @@ export class Explorer {
 
   arrive(collection) {
     this.furniture.tell({notice: collection.notice, attribution: collection.attribution});
-    this.home();
+    this.home(collection);
     if (this.arrivalPlace) this.go(this.arrivalPlace);
+    this.overlays.arrive();
   }
 
   // The middle of the collection, near enough that single 10 m pixels can be seen.
-  home() {
-    if (!this.collection) return;
-    const bounds = boundsOf(this.collection);
+  home(collection = this.collection) {
+    if (!collection) return;
+    const bounds = boundsOf(collection.bbox);
     this.map.invalidateSize({pan: false});
     this.map.setMaxBounds(null);
     const whole = this.map.getBoundsZoom(bounds, false);
@@ -275,11 +318,11 @@ export class Explorer {
   targets(collection = this.collection) {
     const {shown} = this.model;
     const wanted = new Map();
-    for (const {layer, model, date} of [shown.right, shown.left]) {
-      const known = collection?.layers.find((each) => each.id === layer);
-      if (known?.models.length) {
-        const products = alongOf(collection, shown, {model, date}, this.model.products);
-        wanted.set(`${model} ${date}`, {collection: collection.id, datetime: date, model, products});
+    if (shown.collection !== collection?.id) return []; // another one is on its way
+    for (const {layer, model, datetime} of [shown.right, shown.left].flatMap((side) => operandsOf(collection, side))) {
+      if (layer.models.length) {
+        const products = alongOf(collection, shown, {model, date: datetime}, this.model.products);
+        wanted.set(`${model} ${datetime}`, {collection: collection.id, datetime, model, products});
       }
     }
     return [...wanted.values()];
@@ -290,9 +333,9 @@ export class Explorer {
     if (!this.collection) return null;
     const {shown} = this.model;
     const order = this.compare.sideAt(point) === "left" ? SIDES : [...SIDES].reverse();
-    const made = order.map((name) => shown[name]).find(({layer}) =>
-      this.collection.layers.find(({id}) => id === layer)?.models.length);
-    return made ? {collection: this.collection.id, datetime: made.date, model: made.model} : null;
+    const made = order.flatMap((name) => operandsOf(this.collection, shown[name]))
+      .find(({layer}) => layer.models.length);
+    return made ? {collection: this.collection.id, datetime: made.datetime, model: made.model} : null;
   }
 
   // [west, south, east, north] of the view inside the collection, or null; `visible` keeps only
@@ -354,10 +397,6 @@ export class Explorer {
   complain(problem) {
     this.model.problem = {text: problem.message, at: Date.now()};
   }
-}
-
-function boundsOf({bbox: [west, south, east, north]}) {
-  return L.latLngBounds([south, west], [north, east]);
 }
 
 function calm() {

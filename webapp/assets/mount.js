@@ -7,12 +7,14 @@ import {helpTool} from "./help.js";
 import {ingestTool} from "./ingest.js";
 import {measureTool} from "./measure.js";
 import {overlaysTool} from "./overlays.js";
+import {searchTool} from "./search.js";
 import {storiesTool} from "./stories.js";
 import {trustTool} from "./trust.js";
 
 // Each makes one tool of the dock, given the explorer; in the order of their buttons.
 const TOOLS = [
   helpTool,
+  searchTool,
   storiesTool,
   analyseTool,
   measureTool,
@@ -26,6 +28,7 @@ const SHEETS = [
   "explorer.css",
   "compare.css",
   "help.css",
+  "search.css",
   "stories.css",
   "analyse.css",
   "trust.css",
@@ -44,8 +47,7 @@ export async function mount({model, el, assets, idle}) {
   el.append(root);
   const explorer = new Explorer(model, {root, frame, tools: TOOLS});
   model.on("remove", () => explorer.close());
-  await idle;
-  await explorer.open();
+  await explorer.open(idle);
 }
 
 // The map lives in a shadow root, which a style sheet of the document does not reach.

@@ -1,20 +1,25 @@
 // What is seen, for other programs: addresses of files and tiles, and a few lines of Python.
+import {DIFFERENCE, operandQuery} from "./difference.js";
 
 const TRUTH_PARTS = 4; // pixels of 2.5 m along an edge of a measured one
 
 // How many pixels of a side stand along an edge of a measured one.
-export function partsOf({layer, model}, models) {
-  if (layer.kind === "truth") return TRUTH_PARTS;
-  if (!layer.models.length) return 1;
-  return models.find(({id}) => id === model)?.factor ?? 1;
+export function partsOf({operands}, models) {
+  return Math.max(...operands.map(({layer, model}) => {
+    if (layer.kind === "truth") return TRUTH_PARTS;
+    if (!layer.models.length) return 1;
+    return models.find(({id}) => id === model)?.factor ?? 1;
+  }));
 }
 
 // The query of a side's GeoTIFF; the same `grid` for both sides makes them overlay.
 export function fileQuery(view, side, models) {
-  const {layer, model, datetime} = view[side];
+  const {layer, model, operands, datetime, bands, index} = view[side];
   const parts = ["left", "right"].map((each) => partsOf(view[each], models));
-  return {bbox: view.bbox.join(","), datetime, model: layer.models.length ? model : undefined,
-          grid: Math.max(...parts)};
+  const made = layer.kind === DIFFERENCE
+    ? {...operandQuery(operands), ...(index ? {index} : {bands})}
+    : {model: layer.models.length ? model : undefined};
+  return {bbox: view.bbox.join(","), datetime, ...made, grid: Math.max(...parts)};
 }
 
 export function filePath(view, side) {

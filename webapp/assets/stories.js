@@ -12,6 +12,20 @@ export function storiesTool(explorer) {
           onOpen: () => tool.ask(), onView: () => tool.viewed()};
 }
 
+// Those of the server's use cases that there are words for.
+export function knownStories(stories, strings) {
+  return stories.filter(({id}) => strings[`stories_${id}_title`]);
+}
+
+// The fragment of the address that shows a use case; what is laid over the map stays.
+export function storyLink(explorer, story, collection) {
+  const [left, right] = [story.left, story.right].map((side) => ({...LOOK, ...side}));
+  const lock = [left.date === right.date ? "date" : "", "look"].filter(Boolean);
+  const shown = {collection, left, right, lock, smooth: false};
+  return writeLink({shown, compare: {...FIRST, mode: story.mode}, place: story.place,
+                    overlays: explorer.overlays.state});
+}
+
 class StoriesTool {
   constructor(explorer) {
     Object.assign(this, {explorer, strings: explorer.strings, asked: null, shown: null, turn: 0});
@@ -43,7 +57,7 @@ class StoriesTool {
 
   list(stories, collection) {
     const {strings} = this;
-    const known = stories.filter(({id}) => strings[`stories_${id}_title`]);
+    const known = knownStories(stories, strings);
     if (!known.length) {
       this.body.replaceChildren(element("p", {}, strings.stories_none));
       return;
@@ -70,12 +84,7 @@ class StoriesTool {
 
   show(story, collection, box) {
     const {explorer} = this;
-    const [left, right] = [story.left, story.right].map((side) => ({...LOOK, ...side}));
-    const lock = [left.date === right.date ? "date" : "", "look"].filter(Boolean);
-    const shown = {collection, left, right, lock, smooth: false};
-    const hash = writeLink({shown, compare: {...FIRST, mode: story.mode}, place: story.place});
-    if (location.hash.slice(1) === hash) explorer.restore(); // the address may lag behind the map
-    else location.hash = hash;
+    explorer.visit(storyLink(explorer, story, collection));
     this.shown?.removeAttribute("aria-current");
     this.shown = box;
     box.setAttribute("aria-current", "true");

@@ -35,10 +35,8 @@ class TrustTool {
   targets() {
     const view = this.explorer.seen();
     const found = new Map();
-    for (const side of SIDES) {
-      const {layer, model, modelTitle, datetime} = view?.[side] ?? {};
-      if (!layer?.models.length) continue;
-      found.set(`${model} ${datetime}`, {model, datetime, title: modelTitle});
+    for (const {layer, model, title, datetime} of SIDES.flatMap((side) => view?.[side].operands ?? [])) {
+      if (layer.models.length) found.set(`${model} ${datetime}`, {model, datetime, title});
     }
     return {view, found};
   }
