@@ -7,8 +7,10 @@ returns a message), and each page of panel-material-ui watches a flag that all s
 
 import bokeh_fastapi.application
 import panel as pn
+import panel.io.fastapi  # noqa: F401 (registers how to write to a websocket)
 from bokeh_fastapi.handler import WSHandler
 from fastapi import WebSocket
+from panel.io.document import extra_socket_handlers
 from panel_material_ui.template.base import Page
 
 
@@ -27,6 +29,8 @@ class NoticingHandler(WSHandler):  # type: ignore[misc]  # comes without types
 def notice_closed_pages() -> None:
     """Have the applications that are mounted from now on notice; may be called again."""
     bokeh_fastapi.application.WSHandler = NoticingHandler
+    # Panel looks up how to write to a websocket by its very class.
+    extra_socket_handlers[NoticingHandler] = extra_socket_handlers[WSHandler]
 
 
 def let_go(page: Page) -> None:
