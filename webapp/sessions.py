@@ -7,7 +7,7 @@ returns a message), and each page of panel-material-ui watches a flag that all s
 
 import bokeh_fastapi.application
 import panel as pn
-import panel.io.fastapi  # noqa: F401 (registers how to write to a websocket)
+import panel.io.fastapi  # registers how to write to a websocket
 from bokeh_fastapi.handler import WSHandler
 from fastapi import WebSocket
 from panel.io.document import extra_socket_handlers
