@@ -18,8 +18,8 @@ def check_bbox(bbox: Bbox) -> Bbox:
         raise InvalidInput(f"need a bbox of four finite degrees, got {list(bbox)}")
     if -180 <= east < west <= 180 and -90 <= south < north <= 90:
         raise AntimeridianUnsupported(
-            f"bbox {list(bbox)} crosses the antimeridian; ask for its two halves, "
-            f"{[west, south, 180.0, north]} and {[-180.0, south, east, north]}"
+            f"need a bbox that does not cross the antimeridian, got {list(bbox)}; ask for its "
+            f"two halves, {[west, south, 180.0, north]} and {[-180.0, south, east, north]}"
         )
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
         raise InvalidInput(

@@ -29,7 +29,7 @@ from server.tiles import tilejson_document
 router = APIRouter()
 Document = dict[str, Any]
 BASE = f"/collections/{{cube_id}}/layers/{DIFFERENCE.id}"
-TILE = {
+TILE: Document = {
     "response_class": Response,
     "responses": {
         200: {"content": {media: {} for media in MEDIA.values()}},

@@ -198,11 +198,12 @@ async def find_places(
 ) -> Document:
     """Places of a name as GeoJSON, the likeliest first; 404 where no gazetteer is registered."""
     name, lang = query.name, query.lang
-    found = places.kept(name, lang)
-    if found is None:
-        found, _ = await places.queue.run(
-            (name, lang), lambda: places.find(name, lang), request.is_disconnected
-        )
+    kept = places.kept(name, lang)
+    if kept is not None:
+        return _collection(kept, places)
+    found, _ = await places.queue.run(
+        (name, lang), lambda: places.find(name, lang), request.is_disconnected
+    )
     return _collection(found, places)
 
 

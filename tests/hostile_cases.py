@@ -7,6 +7,7 @@ antimeridian, which have a meaning there.
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from tests.hostile import JOB, SR_TILES, TILES, Case, Chunked
 
@@ -122,7 +123,7 @@ def boxes_that_are_none() -> Iterator[Case]:
 
 def what_is_too_large() -> Iterator[Case]:
     """Rows 7 and 8."""
-    over = {"code": "ViewportTooLarge", "status": 413, "cpu_s": 0.05}
+    over: dict[str, Any] = {"code": "ViewportTooLarge", "status": 413, "cpu_s": 0.05}
     yield Case(7, "export", EXPORT + "{box}&grid=8", says=("32000000",), **over)
     yield Case(7, "cube", CUBE + "{box}", says=("300000",), **over)
     yield Case(7, "area", "/collections/field/area?coords={polygon}", says=("300000",), **over)
@@ -255,7 +256,7 @@ def _hostile_ids() -> Iterator[Case]:
 
 def floods() -> Iterator[Case]:
     """Rows 13, 16, 17 and 19: too much of something, and strange hosts."""
-    quick = {"cpu_s": 0.05}
+    quick: dict[str, Any] = {"cpu_s": 0.05}
     query = "&".join(f"p{n}=1" for n in range(3500))
     yield Case(13, "3500-parameters", f"/collections?{query}", 422, "InvalidInput", **quick)
     query = "&".join(["f=json"] * 1000)
@@ -338,7 +339,7 @@ def values_that_are_none() -> Iterator[Case]:
 
 def bodies_without_sense() -> Iterator[Case]:
     """Rows 18, 20, 45 and 46, as far as they come by HTTP."""
-    bad = {
+    bad: dict[str, str | bytes] = {
         "deep": "[" * 100_000, "deep-objects": '{"inputs":' * 100_000, "cut": "{", "null": "null",
         "list": "[]", "text": '"x"', "number": "7", "nan": '{"inputs": NaN}',
         "twice": '{"inputs": {}, "inputs": {}}', "not-utf-8": b"\xff{}", "trailing": "{} {}",

@@ -44,7 +44,11 @@ CHECKS = [
 EXAMPLES = 50
 Operation = APIOperation[Any, Any, Any, Any]
 # What asks servers elsewhere, which nobody may here; `test_ingest_http` and others grant it.
-NEVER_GRANTED = {"POST /processes/search/execution", "POST /processes/ingest/execution"}
+NEVER_GRANTED = {
+    "POST /processes/search/execution", "POST /processes/ingest/execution", "GET /places",
+}  # fmt: skip
+# Parameters that some operation cannot do without; these alone fit one another.
+FEWEST = {"bbox", "coords", "minus", "parameter-name", "minuend", "subtrahend", "index"}
 # What takes a second or more: put right once, and then left to chance.
 DEAR = {"POST /processes/evaluate/execution", "POST /processes/explain/execution"}
 MODEL = "bicubic-x2"
@@ -108,8 +112,7 @@ class Probe:
             path["tms_id"] = "WebMercatorQuad"  # which x and y are of
         query: dict[str, Any] = dict(case.query or {})
         if choice.random() < 0.5:
-            query = {name: query[name] for name in query if name in {"bbox", "coords", "minus"}
-                     or name == "parameter-name"}  # fmt: skip
+            query = {name: query[name] for name in query if name in FEWEST}
         right = {name: choice.choice(values) for name, values in known.query.items()}
         if kind := known.coords.get(label.rpartition("/")[2]):
             right["coords"] = kind
@@ -174,7 +177,8 @@ def fixture_known(url: str) -> Known:
             "bbox": (",".join(map(str, box)),), "datetime": (items[0]["properties"]["datetime"],),
             "parameter-name": ("lr.B04", "lr.B04,lr.NDVI"), "minus": ("lr.B03",), "model": (MODEL,),
             "bands": ("B04", "B04,B03,B02"), "index": ("NDVI",), "expression": ("B08-B04",),
-            "colormap": ("viridis",), "rescale": ("0,0.3",), "products": ("quality",),
+            "minuend": ("lr",), "subtrahend": ("lr",), "colormap": ("viridis",),
+            "rescale": ("0,0.3",), "products": ("quality",),
             "collections": ("simulated",), "ids": (items[0]["id"],), "f": ("json", "html"),
             "intersects": (json.dumps({"type": "Point", "coordinates": [x, y]}),),
         },

@@ -12,6 +12,8 @@ import pytest
 
 from datacube.settings import Settings
 from server import tiles
+from server.layers import View
+from server.reader import Frame
 from tests.conftest import serving
 from tests.test_jobs import Field, make_field
 from tests.test_observability import numbers
@@ -172,7 +174,7 @@ def test_a_client_that_leaves_frees_its_place_and_nothing_is_drawn_for_it(
     go_on, drawn = threading.Event(), []
     draw = tiles.draw
 
-    def slowly(view: tiles.View, query: tiles.TileQuery, frame: tiles.Frame) -> object:
+    def slowly(view: View, query: tiles.TileQuery, frame: Frame) -> tuple[bytes, bool] | None:
         drawn.append(query.rescale)
         go_on.wait(60)
         return draw(view, query, frame)

@@ -303,7 +303,7 @@ BAD_REQUESTS = [
     ("/collections/simulated/layers/lr/tiles/WebMercatorQuad/-1/0/0", {}, 422),
     ("/collections/simulated/layers/lr/tiles/WebMercatorQuad/a/0/0", {}, 422),
     (f"/collections/simulated/layers/lr/tiles/WebMercatorQuad/9/{10**30}/0", {}, 404),
-    ("/collections/simulated/layers/lr/tiles/WebMercatorQuad/9/-1/0", {}, 422),
+    ("/collections/simulated/layers/lr/tiles/WebMercatorQuad/9/-1/0", {}, 404),
     ("/collections/simulated/layers/lr/tiles/NoSuchQuad/9/0/0", {}, 404),
     ("/collections/nowhere/layers/lr/tiles/WebMercatorQuad/9/0/0", {}, 404),
     ("/collections/..%2fsecret/layers/lr/tiles/WebMercatorQuad/9/0/0", {}, 404),

@@ -21,7 +21,7 @@ from datacube.layer import product_window
 from datacube.scene import reflectance_from_dn
 from sr_engine.registry import find_model
 from tests.browser import PATIENCE_MS, Visitor, chromium, difference
-from tests.test_webapp import MODELS, collection, layer, opened
+from tests.test_webapp import MODELS, collection, layer, opened, shown
 from tests.test_webapp_compare import picture
 from webapp.catalog import Collection
 from webapp.difference import DIVERGING, Operand, check_difference, usual_difference
@@ -199,19 +199,19 @@ def fields() -> dict[str, object]:
 def test_controls_of_a_difference_stand_only_where_one_is_chosen() -> None:
     explorer = opened(fields())
     right = explorer.right
-    assert not any(one.visible for one in right.difference.widgets())
+    assert not any(map(shown, right.difference.widgets()))
     right.layer.value = "difference"
-    assert all(one.visible for one in right.difference.widgets())
-    assert not right.model.visible
+    assert all(map(shown, right.difference.widgets()))
+    assert not shown(right.model)
     told = explorer.map.shown["right"]
     assert {key: told[key] for key in ("minuend", "model", "subtrahend", "subtrahend_model")} == {
         "minuend": "sr", "model": MODELS[0]["id"], "subtrahend": "lr", "subtrahend_model": "",
     }  # fmt: skip
-    assert explorer.look.bands.visible  # of the left side
+    assert shown(explorer.look.bands)  # of the left side
     explorer.left.layer.value = "difference"
-    assert not explorer.look.bands.visible  # nobody shows it
+    assert not shown(explorer.look.bands)  # nobody shows it
     right.layer.value = "lr"
-    assert not any(one.visible for one in right.difference.widgets())
+    assert not any(map(shown, right.difference.widgets()))
     assert explorer.map.shown["right"]["bands"] == "B04,B03,B02"
 
 

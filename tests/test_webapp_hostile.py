@@ -46,8 +46,15 @@ ATTACKS = {
 def hostile_cube(root: Path) -> tuple[float, float, float, float]:
     """A cube whose every free text is an attack, super-resolved; its bounds in degrees."""
     catalog = Catalog(open_storage(root))
-    words = {name: ATTACKS[name] for name in ("title", "description", "notice", "attribution")}
-    catalog.create("field", CubeSpec(grid=small_grid(SHAPE), bands=find_bands(BANDS), **words))
+    spec = CubeSpec(
+        ATTACKS["title"],
+        small_grid(SHAPE),
+        find_bands(BANDS),
+        description=ATTACKS["description"],
+        notice=ATTACKS["notice"],
+        attribution=ATTACKS["attribution"],
+    )
+    catalog.create("field", spec)
     random = np.random.default_rng(4)
     dn = random.integers(1500, 2600, (4, *SHAPE), dtype=np.uint16)
     strange = ATTACKS["property"]

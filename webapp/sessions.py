@@ -12,7 +12,7 @@ from fastapi import WebSocket
 from panel_material_ui.template.base import Page
 
 
-class NoticingHandler(WSHandler):
+class NoticingHandler(WSHandler):  # type: ignore[misc]  # comes without types
     """A websocket whose end is told to the session behind it."""
 
     async def ws_connect(self, websocket: WebSocket) -> None:

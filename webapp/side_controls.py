@@ -90,14 +90,16 @@ class SideControls:
         A browser would spend a third of its time before the first picture on controls that nobody
         has asked for.
         """
-        wanted = {
-            self.difference: self.differs,
-            self.date: self._own_date,
-            self.look: self._own_look and not self.differs,
-        }
-        for part, visible in wanted.items():
-            part.show(visible=visible)
-        shown = [each for part, visible in wanted.items() if visible for each in part.widgets()]
+        difference, date = self.differs, self._own_date
+        look = self._own_look and not difference
+        self.difference.show(visible=difference)
+        self.date.show(visible=date)
+        self.look.show(visible=look)
+        shown = [
+            *(self.difference.widgets() if difference else ()),
+            *(self.date.widgets() if date else ()),
+            *(self.look.widgets() if look else ()),
+        ]
         if shown != self.own.objects:
             self.own.objects = shown
 

@@ -18,7 +18,8 @@ from server.layers import Layer, View, layers_of
 from server.ogc.answers import HTML_TOO, JSON, Document, answer, base_url, link, templated
 from server.ogc.matrix_sets import LISTED, TILING_SCHEME, crs_text, matrix_set
 from server.services import Services, services_of
-from server.tiles import MEDIA, TileQuery, find_view, finest_zoom
+from server.tile_answers import MEDIA
+from server.tiles import TileQuery, find_view, finest_zoom
 
 router = APIRouter(tags=["tiles"])
 Services_ = Annotated[Services, Depends(services_of)]

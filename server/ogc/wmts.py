@@ -17,7 +17,8 @@ from server.layers import View, layers_of, model_of
 from server.ogc.answers import base_url
 from server.ogc.tilesets import limits, offered
 from server.services import Services, services_of
-from server.tiles import MEDIA, default_scene_slot
+from server.tile_answers import MEDIA
+from server.tiles import default_scene_slot
 
 router = APIRouter(tags=["tiles"])
 

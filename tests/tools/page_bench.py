@@ -20,7 +20,7 @@ from datacube.demo import DemoSize, build_simulated
 from server.cli import prepare_opening
 from server.load.process import serving_process
 from tests.browser import FLAGS, Visitor
-from tests.tools.chromium import found
+from tests.tools.debian import chromium
 
 SIZE = DemoSize(shape=(800, 800), dates=2, truth_dates=2)
 SCREEN = ViewportSize(width=1440, height=900)
@@ -34,14 +34,14 @@ Figures = dict[str, float]
 
 def main() -> None:
     """Measure, and print the figures as `srcube bench NAME --json` does."""
-    chromium = found()
-    if chromium is None:
+    program = chromium()
+    if program is None:
         sys.exit("bench-page: no Chromium; install it: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         catalog = Catalog(open_storage(folder))
         build_simulated(catalog, "simulated", size=SIZE)
         prepare_opening(catalog)
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         figures = opening_figures(browser, Path(folder)) | frame_figures(browser, Path(folder))
         browser.close()
     print(json.dumps(benchmark.report(figures), indent=2))

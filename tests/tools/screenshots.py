@@ -20,7 +20,7 @@ from datacube.settings import Settings
 from server.cli import prepare_opening
 from tests.browser import FLAGS, Visitor
 from tests.conftest import serving
-from tests.tools.chromium import found
+from tests.tools.debian import chromium
 
 TARGET = Path(__file__).resolve().parents[2] / "screenshots"
 SCREENS = ((1440, 900), (1024, 768), (390, 844))
@@ -29,8 +29,8 @@ SIZE = DemoSize(shape=(480, 480), dates=4, truth_dates=2)
 
 def main() -> None:
     """Write all pictures, or those of the states that are named."""
-    chromium = found()
-    if chromium is None:
+    program = chromium()
+    if program is None:
         sys.exit("screenshots: no Chromium; install it: apt-get install chromium")
     wanted = sys.argv[1:] or [*ARRIVALS, *STATES]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -39,7 +39,7 @@ def main() -> None:
         prepare_opening(catalog)
         registry = _registry(Path(folder), catalog.open("simulated").grid.lonlat_bounds())
         settings = Settings(data=folder, port=0, registry=registry, embed_origins=["http://a.b"])
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         with serving(settings) as url:
             for screen in SCREENS:
                 take_all(browser, url, screen, wanted)
