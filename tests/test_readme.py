@@ -20,6 +20,7 @@ import typer
 import server.main
 from datacube.commands.options import parse_bbox
 from datacube.errors import InvalidInput
+from datacube.settings import Settings
 from datacube.sources.naming import parse_interval
 from tests.readme_folder import fill
 from tests.tools import docs
@@ -148,6 +149,12 @@ def run(command: str, *, parsed_only: bool) -> None:
     if name == "make":
         arguments = ["make", "-n", *shlex.split(rest)]
         subprocess.run(arguments, check=True, cwd=ROOT, capture_output=True, env=os.environ)
+        return
+    if name == "export":  # a setting: there has to be one, and it has to take this value
+        key, _, value = shlex.split(rest)[0].partition("=")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(key, value)
+            Settings.from_environment()
         return
     assert name == "srcube", f"need a command of ours, got {command!r}"
     parsed_only |= any(command.startswith(one) for one in PARSED)
