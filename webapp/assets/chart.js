@@ -259,9 +259,15 @@ function xText({x: {dates, names, digits}}, x) {
   return digits === undefined ? String(x) : x.toFixed(digits);
 }
 
+// A cell of a table; words that a spreadsheet would take for a formula get an apostrophe before.
+function cell(value) {
+  const text = String(value);
+  const harmless = /^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? `'${text}` : text;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replace(/"/g, '""')}"` : harmless;
+}
+
 function download(rows, name) {
-  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
-  const csv = rows.map((row) => row.map(quoted).join(",")).join("\r\n");
+  const csv = rows.map((row) => row.map(cell).join(",")).join("\r\n");
   const link = element("a", {download: `${name}.csv`});
   link.href = URL.createObjectURL(new Blob([`${csv}\r\n`], {type: "text/csv"}));
   link.click();

@@ -108,8 +108,10 @@ export class Explorer {
       Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer});
       const listed = this.listIndices(); // not waited for, unless the address names one
       if (/\.index=/.test(location.hash)) await listed;
+      const link = await this.asked();
+      // Told at one go: the answer to a part could cross the rest on its way.
       Object.assign(this.model, {models, opening: opening ?? ""});
-      await this.restore();
+      this.take(link);
       this.model.collections = collections;
       if (!openingOf(collections, {looks: []})) this.busy.set("opening", false);
       if (!collections.length) this.complain({message: this.strings.no_collections});
@@ -155,19 +157,28 @@ export class Explorer {
     if (command.startsWith("stretch:")) this.stretch(command.slice("stretch:".length));
   }
 
-  // Take over what the address asks for. What exists of it Python knows, which answers by `shown`,
-  // and of the overlays, which are no matter of a collection, their own list.
-  async restore() {
+  // What the address asks for, or null; of overlays, which are no matter of a collection, their own
+  // list says which are gone.
+  async asked() {
     const link = readLink(location.hash);
+    if (link) link.gone = await this.overlays.restore(link.overlays);
+    return link;
+  }
+
+  // Take that over. What exists of the rest Python knows, which answers by `shown`.
+  take(link) {
     if (!link) return;
     this.arrivalPlace = link.place;
     if (link.place && this.collection?.id === link.wanted.collection) this.go(link.place);
     this.compare.set(link.compare);
-    const turn = this.restoring = Symbol("restoring");
-    const gone = await this.overlays.restore(link.overlays);
-    if (turn !== this.restoring) return; // another link has come meanwhile
-    const unread = [...link.wanted.unread, ...gone.map((id) => id.slice(0, 40))];
+    const unread = [...link.wanted.unread, ...link.gone.map((id) => id.slice(0, 40))];
     this.model.wanted = {...link.wanted, unread, at: Date.now()};
+  }
+
+  async restore() {
+    const turn = this.restoring = Symbol("restoring");
+    const link = await this.asked();
+    if (turn === this.restoring) this.take(link); // no other one has come meanwhile
   }
 
   // Show what a fragment says, as if somebody had sent it; the address may lag behind the map.
@@ -224,10 +235,10 @@ export class Explorer {
     if (!scenes.left || !scenes.right) return; // before there is a catalog
     const moved = collection !== this.collection;
     const key = JSON.stringify([shown.collection, this.targets(collection)]);
-    const asked = key !== this.asked;
-    if (asked && this.asked) this.resolver.cancel(); // what runs is for something no longer shown
+    const asked = key !== this.target;
+    if (asked && this.target) this.resolver.cancel(); // what runs is for something no longer shown
     if (asked && this.why.active) this.why.set(true); // the answer was for something else
-    Object.assign(this, {collection, asked: key});
+    Object.assign(this, {collection, target: key});
     this.busy.set("opening", false);
     if (moved && collection !== this.previewed) this.arrive(collection);
     this.previewed = null;
