@@ -18,6 +18,7 @@ from sr_engine.planes import (
     SALIENCY,
     SCALE,
     SIGMA,
+    Quality,
 )
 from sr_engine.registry import DEFAULT_MODEL, family_of, find_model, models
 from sr_engine.trust.calibration import calibration_of, calibration_or_none
@@ -226,7 +227,12 @@ def version_of(cube: Cube, layer: Layer, model: Model | None) -> str:
 def _flag_legend() -> dict[str, Any]:
     return {
         "classes": [
-            {"value": value, "title": title, "color": "#{:02x}{:02x}{:02x}".format(*colour[:3])}
+            {
+                "value": value,
+                "name": "clean" if value == Quality.COMPUTED else str(Quality(value).name).lower(),
+                "title": title,
+                "color": "#{:02x}{:02x}{:02x}".format(*colour[:3]),
+            }
             for value, (title, colour) in FLAG_COLOURS.items()
         ]
     }

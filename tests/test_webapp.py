@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from server.layer_list import DIFFERENCE, LAYERS
+from sr_engine.planes import Quality
 from webapp.catalog import PRESETS, Collection, showable
 from webapp.explorer import Explorer
 from webapp.job_panel import job_text, plan_text
@@ -249,6 +251,18 @@ def test_leaflet_comes_with_its_licence() -> None:
     folder = ASSETS / "leaflet"
     assert "Redistribution" in (folder / "LICENSE").read_text()
     assert "Leaflet 1.9.4" in (folder / "leaflet.js").read_text()[:200]
+
+
+def test_layers_and_their_units_are_in_the_catalogue_as_the_server_says_them() -> None:
+    for layer in (*LAYERS.values(), DIFFERENCE):
+        assert ENGLISH[f"layer_{layer.id}"] == layer.title
+        if layer.colormap and layer is not DIFFERENCE:
+            assert ENGLISH[f"units_{layer.id}"] == layer.units
+    flags = ["clean", *(str(flag.name).lower() for flag in Quality if flag != Quality.COMPUTED)]
+    assert {f"trust_flag_{flag}" for flag in flags} <= set(ENGLISH)
+    # What is the same word in both languages, or a name.
+    same = {key for key, text in LANGUAGES["de"].items() if text == ENGLISH[key]}
+    assert len(same) < len(ENGLISH) / 12, sorted(same)
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))

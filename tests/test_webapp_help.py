@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import Visitor, chromium
 from webapp.words import language_of
+from webapp.words.english import ENGLISH
 from webapp.words.german import GERMAN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
@@ -46,6 +47,30 @@ def test_the_tour_comes_once_and_again_when_asked_for(browser: Browser, live_ser
     context.close()
 
 
+def english_on(page: Page) -> set[str]:
+    """Words of the English catalogue that are seen, or read out, on a page in another language."""
+    said = set(page.evaluate(SAID))
+    return said & {text for key, text in ENGLISH.items() if GERMAN[key] != text}
+
+
+# Every text and every name for a screen reader, within shadow roots, too.
+SAID = """() => {
+  const said = [];
+  const read = (root) => {
+    for (const one of root.querySelectorAll("*")) {
+      if (["SCRIPT", "STYLE"].includes(one.tagName)) continue;
+      for (const name of ["aria-label", "title", "placeholder"]) said.push(one.getAttribute(name));
+      for (const node of one.childNodes) {
+        if (node.nodeType === Node.TEXT_NODE) said.push(node.textContent.trim());
+      }
+      if (one.shadowRoot) read(one.shadowRoot);
+    }
+  };
+  read(document);
+  return said.filter(Boolean);
+}"""
+
+
 def test_the_page_speaks_the_language_of_the_browser_and_the_one_chosen(
     browser: Browser, live_server: str
 ) -> None:
@@ -54,6 +79,12 @@ def test_the_page_speaks_the_language_of_the_browser_and_the_one_chosen(
     visitor = Visitor(page, live_server)
     visitor.open()
     expect(page.get_by_role("button", name=GERMAN["run"])).to_be_visible()
+    expect(visitor.caption("right")).to_contain_text(GERMAN["layer_sr"])
+    assert english_on(page) == set()
+    for tool in page.locator(".srcube [data-tool]:visible").all():
+        tool.click()
+        visitor.settle()
+        assert english_on(page) == set(), tool.get_attribute("data-tool")
     page.get_by_role("button", name=GERMAN["help_title"]).click()
     page.get_by_role("link", name="English").click()
     expect(page.get_by_role("button", name="Super-resolve this view")).to_be_visible()

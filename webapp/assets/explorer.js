@@ -11,6 +11,7 @@ import {Busy, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
 import {firstVisit} from "./help.js";
 import {SuperResolver, alongOf, lacks} from "./jobs.js";
+import {inOwnWords} from "./layer_words.js";
 import {embedded, readLink, writeLink} from "./link.js";
 import {openingOf} from "./opening.js";
 import {Side} from "./side.js";
@@ -101,6 +102,7 @@ export class Explorer {
         this.api.json(["collections"]), this.api.json(["models"])]);
       for (const collection of collections) {
         collection.bbox = collection.extent.spatial.bbox[0];
+        inOwnWords(collection, this.strings);
         this.collections.set(collection.id, collection);
       }
       if (!readLink(location.hash)) this.preview(collections, models, {preferred: opening, newcomer});

@@ -39,6 +39,7 @@ const SHEETS = [
 
 export async function mount({model, el, assets, idle}) {
   document.documentElement.lang = model.strings.language;
+  document.title = model.strings.title;
   const root = element("div", {className: "srcube"});
   const frame = element("div", {className: "map"});
   el.style.cssText = "width: 100%; height: 100%;";
