@@ -105,13 +105,15 @@ class PanView:
 
     def _address(self, layer: str, side: dict[str, Any], tile: Tile) -> str:
         banded = layer in BANDED
+        model = side["model"] if layer == side["layer"] else ""
+        (known,) = [one for one in self.collection["layers"] if one["id"] == layer]
         query = {
             "datetime": side["date"],
-            "model": side["model"] if layer == side["layer"] else "",
+            "model": model,
             "bands": side["bands"] if banded else "",
             "rescale": side["rescale"] if banded else "",
             "resampling": "bilinear" if self.shown["smooth"] else "nearest",
-            "v": self.collection["generation"],
+            "v": known["versions"][model],
         }
         path = f"/collections/{self.collection['id']}/layers/{layer}/tiles/{TMS.id}"
         said = urlencode({key: value for key, value in query.items() if value != ""})
