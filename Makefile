@@ -43,7 +43,6 @@ bench: setup-dev  ## run every benchmark, with the peers they are measured besid
 
 figures: setup-dev  ## write the README's tables anew from the figures that are committed
 	@PYTHONPATH= .venv/bin/python -m tests.tools.readme_tables
-	@PYTHONPATH= .venv/bin/python -m tests.tools.figures
 
 bench-page: setup-dev  ## measure openings and frames of the page in Chromium, on a quiet machine
 	@PYTHONPATH= .venv/bin/python -m tests.tools.page_bench

@@ -51,6 +51,25 @@ TASKS = {
 }
 
 
+PROMISES = (  # in words, the benchmark, its figure, and the goal
+    ("cost of a map tile with 100 dates over 1", "tiles", "tile_cost_growth_dates_100", "1"),
+    ("cost of a map tile of a 30,000 px cube over 4,096 px", "tiles",
+     "tile_cost_growth_extent_30000", "1"),
+    ("1000 map tiles at once: answers wrong or lost", "load", "burst_1000_errors", "0"),
+    ("slowest twentieth of map tiles beside super-resolution, over idle", "load",
+     "tile_p95_ratio_during_sr", "at most 2"),
+    ("twenty visitors pan and one computes, a minute: errors", "load", "visitors_errors", "0"),
+    ("slowest twentieth of their map tiles, ms", "load", "visitors_tile_p95_ms", "at most 700"),
+    ("ten minutes of mixed load: requests", "load", "soak_requests", ""),
+    ("the same: errors", "load", "soak_errors", "0"),
+    ("the same: memory in the end over the beginning", "load", "soak_memory_growth_ratio", "1"),
+    ("a second tile process: tiles per second over one", "load", "throughput_ratio_workers_2", ""),
+    ("seconds until a cancelled job computes nothing more, at most", "load", "cancel_slowest_s",
+     "2"),
+    ("jobs lost by twenty `kill -9` of the server", "load", "kill_lost_jobs", "0"),
+)  # fmt: skip
+
+
 def places() -> str:
     """PSNR at places never learnt from, the best of each factor in bold."""
     found = json.loads(PLACES.read_text("utf-8"))
@@ -114,20 +133,51 @@ def fusion() -> str:
     return table(("fusion", "gain", "with a blur assumed 20 % wrong"), rows)
 
 
+def peers() -> str:
+    """What servers and readers from PyPI take for the same pixels, measured in one run."""
+    rows = [
+        (
+            one["what"],
+            f"{one['ours']:g}",
+            f"{one['theirs']:g}",
+            f"{one['package']} {one['version']}",
+            f"{one['times_better']['median']:.2g}",
+        )
+        for one in record()["peers"]
+    ]
+    return table(("what", "srcube", "peer", "which", "times better"), rows)
+
+
+def promises() -> str:
+    """Figures of the server beside the goals that were set for them."""
+    rows = [
+        (words, f"{measured(benchmark)[figure]:.3g}", goal)
+        for words, benchmark, figure, goal in PROMISES
+    ]
+    return table(("what", "measured", "goal"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "places": places,
     "intervals": intervals,
     "use cases": usecases,
     "linear models": linear,
     "fusion": fusion,
+    "peers": peers,
+    "promises": promises,
 }
 
 
 def measured(benchmark: str) -> dict[str, float]:
     """Medians of a benchmark in the record of `srcube bench all`."""
-    document = json.loads(BENCHMARKS.read_text("utf-8"))
-    found = document["benchmarks"][benchmark]["figures"]
+    found = record()["benchmarks"][benchmark]["figures"]
     return {name: one["median"] for name, one in found.items()}
+
+
+def record() -> dict[str, Any]:
+    """What `srcube bench all --out notebooks/benchmarks` wrote."""
+    document: dict[str, Any] = json.loads(BENCHMARKS.read_text("utf-8"))
+    return document
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -148,7 +198,7 @@ def with_tables(readme: str) -> str:
         part = re.compile(re.escape(begin) + ".*?" + re.escape(END), re.DOTALL)
         if not part.search(readme):
             raise ValueError(f"README.md lacks the lines {begin.strip()} and {END.strip()}")
-        if name in {"linear models", "fusion"} and not BENCHMARKS.exists():
+        if name in {"linear models", "fusion", "peers", "promises"} and not BENCHMARKS.exists():
             continue
         told = begin + "\n" + made() + "\n" + END
         readme = part.sub(lambda _, told=told: told, readme)  # type: ignore[misc]
