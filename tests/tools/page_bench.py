@@ -86,7 +86,9 @@ def frame_figures(browser: Browser, data: Path) -> Figures:
     """
     gaps: dict[str, list[float]] = {"idle": [], "sr": []}
     with serving_process(data) as server:
-        visitor = Visitor(browser.new_context(viewport=SCREEN).new_page(), server.url)
+        page = browser.new_context(viewport=SCREEN).new_page()
+        page.add_init_script(WATCH)
+        visitor = Visitor(page, server.url)
         visitor.open()
         for _ in range(2):  # so that a view holds more blocks than are computed meanwhile
             visitor.page.get_by_role("button", name="Zoom out").click()
