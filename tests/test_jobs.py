@@ -19,6 +19,7 @@ from PIL import Image
 from datacube import Cube, ScenePixels
 from datacube.product import Product
 from datacube.settings import Settings
+from server.layers import LAYERS, version_of
 from sr_engine.blocks import predict_window, product_spec
 from sr_engine.registry import find_model
 from tests.conftest import serving
@@ -73,7 +74,8 @@ class Field:
         west, south, east, north = self.whole
         tile = TMS.tile((west + east) / 2, (south + north) / 2, zoom)
         path = f"/collections/{self.id}/layers/{layer}/tiles/WebMercatorQuad"
-        query = {"model": model, "format": "png", "v": "1"}
+        maker = find_model(model) if model else None
+        query = {"model": model, "format": "png", "v": version_of(self.cube, LAYERS[layer], maker)}
         address = f"{self.url}{path}/{tile.z}/{tile.x}/{tile.y}"
         return httpx.get(address, params=query, timeout=30)
 
