@@ -23,6 +23,7 @@ Report = Callable[[str], None]
 Document = dict[str, Any]
 
 ALL = "all"
+PAGE, DATA = "benchmarks.md", "benchmarks.json"
 ENOUGH_S = 240.0  # a benchmark that has run for so long is not begun again
 PEER_PACKAGES = ("titiler.core", "titiler.xarray", "odc-stac")
 
@@ -86,8 +87,14 @@ def measure_all(
 def run_all(
     benchmarks: Mapping[str, Benchmark], settings: Settings, asked: "Asked", report: Report
 ) -> Document:
-    """What `srcube bench all` does: measure what was asked for, and write it."""
+    """What `srcube bench all` does: measure what was asked for, and write it.
+
+    What the folder holds of other benchmarks, measured before on this machine, stays in it.
+    """
     document = measure_all(chosen(benchmarks, asked.only), settings, asked.repeat, report)
+    found = earlier(asked.folder, document) | document["benchmarks"]
+    document["benchmarks"] = {name: found[name] for name in benchmarks if name in found}
+    document["peers"] = _beside(document["benchmarks"])
     for path in write_document(document, asked.folder):
         report(str(path))
     return document
@@ -116,10 +123,23 @@ def chosen(benchmarks: Mapping[str, Benchmark], only: Sequence[str]) -> dict[str
     return {name: run for name, run in benchmarks.items() if not only or name in only}
 
 
+def earlier(folder: Path, document: Document) -> Document:
+    """Benchmarks in a folder's document that were measured on the same machine and versions."""
+    try:
+        held = json.loads((folder / DATA).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InvalidInput(f"{folder / DATA} is no record of benchmarks; remove it") from error
+    same = all(held.get(name) == document[name] for name in ("machine", "versions"))
+    found: Document = held["benchmarks"] if same else {}
+    return found
+
+
 def write_document(document: Document, folder: Path) -> tuple[Path, Path]:
     """Write `benchmarks.md` and `benchmarks.json` into a folder; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    page, data = folder / "benchmarks.md", folder / "benchmarks.json"
+    page, data = folder / PAGE, folder / DATA
     page.write_text(markdown(document), "utf-8")
     data.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return page, data
@@ -179,7 +199,8 @@ def _repeated(run: Benchmark, settings: Settings, repeat: int) -> Document:
     wall_s = round(time.monotonic() - started, 1)
     names = [name for name in runs[0] if all(name in one for one in runs)]
     figures = {name: _spread([one[name] for one in runs]) for name in names}
-    return {"wall_s": wall_s, "runs": len(runs), "figures": figures}
+    measured = datetime.now(UTC).strftime("%Y-%m-%d")
+    return {"measured": measured, "wall_s": wall_s, "runs": len(runs), "figures": figures}
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

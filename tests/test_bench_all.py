@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from datacube.benchmark import Figures
 from datacube.errors import InvalidInput, Unavailable
 from datacube.settings import Settings
 from server import bench_all
-from server.bench_all import Benchmark, chosen, markdown, measure_all, write_document
+from server.bench_all import Asked, Benchmark, chosen, markdown, measure_all, write_document
 from tests.test_cli import srcube
 
 
@@ -67,6 +68,25 @@ def test_a_long_benchmark_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) ->
     document = measure_all({"sr": lambda _: {"gain_db": 2.0}}, Settings(), 5, lambda _line: None)
     assert document["benchmarks"]["sr"]["runs"] == 1
     assert "1 run in" in markdown(document)
+
+
+def test_a_single_benchmark_measured_again_leaves_the_others_in_the_page(tmp_path: Path) -> None:
+    gains = iter([1.0, 2.0])
+    benchmarks: dict[str, Benchmark] = {
+        "sr": lambda _: {"gain_db": next(gains)},
+        "tiles": lambda _: {"tile_cpu_ms": 4.0, "tile_cpu_ms_cog": 20.0},
+    }
+    asked = Asked.of(None, 1, tmp_path)
+    bench_all.run_all(benchmarks, Settings(), asked, lambda _line: None)
+    again = replace(asked, only=("sr",))
+    document = bench_all.run_all(benchmarks, Settings(), again, lambda _line: None)
+    assert list(document["benchmarks"]) == ["sr", "tiles"]
+    assert document["benchmarks"]["sr"]["figures"]["gain_db"]["median"] == 2.0
+    assert [peer["times_better"]["median"] for peer in document["peers"]] == [5.0]
+    assert json.loads((tmp_path / bench_all.DATA).read_text()) == document
+    other = json.loads((tmp_path / bench_all.DATA).read_text()) | {"machine": {"cores": 99}}
+    (tmp_path / bench_all.DATA).write_text(json.dumps(other))
+    assert bench_all.earlier(tmp_path, document) == {}  # of another machine
 
 
 def test_some_are_chosen_by_name_in_the_known_order() -> None:
