@@ -55,7 +55,7 @@ HARDENING: dict[int, tuple[str, tuple[str, ...]]] = {
         "test_jobs_faults::test_memory_beyond_the_limit_fails_the_job_by_name")),
     7: ("errors", (f"{TABLE}[10-cube]", "test_observability::test_a_log_line_is_one_object_whatever_it_holds",
         "test_safety::test_every_answer_has_security_headers_and_an_id")),
-    8: ("caching", ("test_tiles::test_etag_304_and_generation",
+    8: ("caching", ("test_tiles::test_etag_304_and_version",
         "test_tiles::test_a_new_scene_is_seen_at_once_and_old_urls_are_not_stale",
         "test_observability::test_numbers_count_tiles_requests_and_what_is_kept")),
     9: ("hosts, origins and pages", ("test_safety::test_a_strange_host_is_not_answered",
