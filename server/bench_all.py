@@ -60,28 +60,28 @@ PEERS = (
 
 
 def measure_all(
-    benchmarks: Mapping[str, Benchmark], settings: Settings, repeat: int, report: Report
+    benchmarks: Mapping[str, Benchmark],
+    settings: Settings,
+    repeat: int,
+    report: Report,
+    keep: Callable[[Document], None] = lambda _document: None,
 ) -> Document:
     """Run every benchmark up to `repeat` times, one after the other; the document of all figures.
 
-    Long ones are run less often, see `ENOUGH_S`. Raises InvalidInput for fewer than one run.
+    Long ones are run less often, see `ENOUGH_S`. `keep` is given the document after each of them,
+    so that what was measured is not lost with the rest. Raises InvalidInput for fewer than one run.
     """
     if repeat < 1:
         raise InvalidInput(f"need 1 run or more, got {repeat}")
     found: Document = {}
+    document = _document(found)
     for name, run in benchmarks.items():
         report(f"{name} ...")
         found[name] = _repeated(run, settings, repeat)
         report(f"{name}: {found[name].get('left_out') or str(found[name]['wall_s']) + ' s'}")
-    head = benchmark.report({})
-    head["versions"] |= {name: _version(name) for name in PEER_PACKAGES}
-    return {
-        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": head["machine"],
-        "versions": head["versions"],
-        "benchmarks": found,
-        "peers": _beside(found),
-    }
+        document = _document(found)
+        keep(document)
+    return document
 
 
 def run_all(
@@ -91,13 +91,35 @@ def run_all(
 
     What the folder holds of other benchmarks, measured before on this machine, stays in it.
     """
-    document = measure_all(chosen(benchmarks, asked.only), settings, asked.repeat, report)
-    found = earlier(asked.folder, document) | document["benchmarks"]
-    document["benchmarks"] = {name: found[name] for name in benchmarks if name in found}
-    document["peers"] = _beside(document["benchmarks"])
+
+    def merged(document: Document) -> Document:
+        found = earlier(asked.folder, document) | document["benchmarks"]
+        return document | _part({name: found[name] for name in benchmarks if name in found})
+
+    def keep(document: Document) -> None:
+        write_document(merged(document), asked.folder)
+
+    wanted = chosen(benchmarks, asked.only)
+    document = merged(measure_all(wanted, settings, asked.repeat, report, keep))
     for path in write_document(document, asked.folder):
         report(str(path))
     return document
+
+
+def _document(found: Document) -> Document:
+    """What was found, with day, machine and versions."""
+    head = benchmark.report({})
+    head["versions"] |= {name: _version(name) for name in PEER_PACKAGES}
+    return {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": head["machine"],
+        "versions": head["versions"],
+        **_part(found),
+    }
+
+
+def _part(found: Document) -> Document:
+    return {"benchmarks": dict(found), "peers": _beside(found)}
 
 
 @dataclass(frozen=True)
