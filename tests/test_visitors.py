@@ -36,7 +36,8 @@ def fixture_served(
 ) -> Iterator[tuple[ServerProcess, Cube]]:
     root = tmp_path_factory.mktemp("visited")
     cube = bench_cube(root, SIDE_PX, DATES)
-    with serving_process(root) as server:
+    # The browsers take the cores that the server would draw with: it may keep people waiting.
+    with serving_process(root, limit_waiting=512, limit_render_s=60) as server:
         yield server, cube
 
 
