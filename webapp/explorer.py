@@ -104,6 +104,9 @@ class Explorer:
         self._opening = True
         self.collection.param.update(options=titles, value=first)
         self._opening = False
+        if wanted in self.known:  # told at one go: a browser's echo of the usual would cross it
+            self._link_arrived()
+            return
         collection = self.known[first]
         self._take(collection, self._usual(collection, newcomer=self.map.newcomer))
         if self.map.wanted:
