@@ -144,6 +144,7 @@ def visit(browser: Browser, served: tuple[ServerProcess, Cube], seconds: float) 
     return found
 
 
+@pytest.mark.timeout(900)  # on a crowded machine each of twenty-three waits for all the others
 def test_a_while_of_twenty_visitors_and_one_who_computes_is_without_an_error(
     browser: Browser, served: tuple[ServerProcess, Cube]
 ) -> None:

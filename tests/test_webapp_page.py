@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.browser import (
     GRIP_PX,
+    PATIENCE_MS,
     Visitor,
     chromium,
     colourfulness,
@@ -131,7 +132,7 @@ def test_button_super_resolves_the_blocks_that_are_still_grey(visitor: Visitor) 
     visitor.choose("Model", "Wiener deconvolution x2")  # computes what is in view, and no more
     visitor.settle()
     zoom(visitor, "out", steps=3)
-    expect(visitor.page.locator(".pending-note:visible")).to_have_count(1)
+    expect(visitor.page.locator(".pending-note:visible")).to_have_count(1, timeout=PATIENCE_MS)
     before = visitor.screen()
     visitor.page.get_by_role("button", name="Super-resolve this view").click()
     visitor.settle()
@@ -240,6 +241,6 @@ def test_cancel_stops_the_job_and_what_was_not_computed_stays_grey(visitor: Visi
     status = visitor.page.request.get(f"{visitor.base_url}/jobs/{job}").json()["status"]
     assert status == "dismissed"
     expect(visitor.page.get_by_text("Cancelled.")).to_be_visible()
-    expect(visitor.page.locator(".pending-note:visible")).to_have_count(1)
+    expect(visitor.page.locator(".pending-note:visible")).to_have_count(1, timeout=PATIENCE_MS)
     left, right = visitor.strips()
     assert colourfulness(right) < 1 < colourfulness(left)
