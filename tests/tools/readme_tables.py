@@ -169,10 +169,25 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
+# Benchmarks without which a table stays as it is.
+NEEDED = {
+    "linear models": frozenset({"demo"}),
+    "fusion": frozenset({"fusion"}),
+    "peers": frozenset({"tiles"}),
+    "promises": frozenset({"tiles", "load"}),
+}
+
+
 def measured(benchmark: str) -> dict[str, float]:
     """Medians of a benchmark in the record of `srcube bench all`."""
     found = record()["benchmarks"][benchmark]["figures"]
     return {name: one["median"] for name, one in found.items()}
+
+
+def recorded() -> frozenset[str]:
+    """Benchmarks that are in that record with figures."""
+    held = record()["benchmarks"] if BENCHMARKS.exists() else {}
+    return frozenset(name for name, one in held.items() if "figures" in one)
 
 
 def record() -> dict[str, Any]:
@@ -199,7 +214,7 @@ def with_tables(readme: str) -> str:
         part = re.compile(re.escape(begin) + ".*?" + re.escape(END), re.DOTALL)
         if not part.search(readme):
             raise ValueError(f"README.md lacks the lines {begin.strip()} and {END.strip()}")
-        if name in {"linear models", "fusion", "peers", "promises"} and not BENCHMARKS.exists():
+        if not NEEDED.get(name, frozenset()) <= recorded():
             continue
         told = begin + "\n" + made() + "\n" + END
         readme = part.sub(lambda _, told=told: told, readme)  # type: ignore[misc]
