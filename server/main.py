@@ -70,10 +70,10 @@ def _ingest_figures(settings: Settings) -> Figures:
     return ingest_figures(settings.bench_data)
 
 
-def _fusion_figures(_settings: Settings) -> Figures:
+def _fusion_figures(settings: Settings) -> Figures:
     from sr_engine.fusion.bench import fusion_figures  # noqa: PLC0415
 
-    return fusion_figures()
+    return fusion_figures(settings.bench_data)
 
 
 def _sr_figures(settings: Settings) -> Figures:
