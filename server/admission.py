@@ -6,7 +6,7 @@ every one of them is busy. Whoever finds the queue full, or waits too long, is t
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from datacube.errors import SrcubeError
 
 T = TypeVar("T")
+Gone = Callable[[], Coroutine[Any, Any, None]]  # returns once nobody is there to hear the answer
+SOON_S = 0.05  # most drawings take less; only after it is a client watched
 
 
 class Overloaded(SrcubeError):
@@ -68,9 +70,7 @@ class RenderQueue:
         self._slots = asyncio.Semaphore(self.limits.at_once)
         self._threads = ThreadPoolExecutor(self.limits.at_once, thread_name_prefix="srcube-render")
 
-    async def run(
-        self, key: Hashable, draw: Callable[[], T], is_gone: Callable[[], Awaitable[bool]]
-    ) -> tuple[T, bool]:
+    async def run(self, key: Hashable, draw: Callable[[], T], gone: Gone) -> tuple[T, bool]:
         """What `draw` returns, and whether it began after this was called.
 
         Requests of one `key` at the same time share one drawing, which for the later ones may
@@ -85,7 +85,7 @@ class RenderQueue:
             self.shared += 1
         flight.passengers += 1
         try:
-            drawn = await self._awaited(flight.task, is_gone)
+            drawn = await self._awaited(flight.task, gone)
         finally:
             flight.passengers -= 1
             if flight.passengers == 0 and not flight.task.done():
@@ -144,19 +144,28 @@ class RenderQueue:
                 await asyncio.wait([work])
                 raise
 
-    async def _awaited(self, task: asyncio.Task[T], is_gone: Callable[[], Awaitable[bool]]) -> T:
-        """The task's result; looks now and then whether there is still somebody to hear it."""
-        deadline = time.monotonic() + self.limits.deadline_s
-        pause = 0.05
-        while not task.done():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise _too_late(self.limits.deadline_s)
-            await asyncio.wait([task], timeout=min(pause, left))
-            if not task.done() and await is_gone():
-                raise ClientGone("the client has gone")
-            pause = min(2 * pause, 0.5)
-        return task.result()
+    async def _awaited(self, task: asyncio.Task[T], gone: Gone) -> T:
+        """The task's result, for as long as there is somebody to hear it.
+
+        Nobody is asked again and again: with hundreds that wait, looking after each of them took
+        more time than was left to draw.
+        """
+        deadline_s = self.limits.deadline_s
+        done, _ = await asyncio.wait([task], timeout=min(SOON_S, deadline_s))
+        if done:
+            return task.result()
+        left = asyncio.ensure_future(gone())
+        try:
+            both, rest_s = (task, left), max(deadline_s - SOON_S, 0)
+            await asyncio.wait(both, timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left.cancel()
+        if task.done():
+            return task.result()
+        if left.done():
+            left.result()  # raises what went wrong with listening
+            raise ClientGone("the client has gone")
+        raise _too_late(deadline_s)
 
 
 def _too_late(deadline_s: float) -> DeadlineExceeded:

@@ -21,6 +21,7 @@ from datacube.export import STAMP, tags_of
 from datacube.layer import provenance, sentence_of
 from datacube.provenance import TAG
 from datacube.scene import reflectance_from_dn
+from server.clients import gone
 from server.differences import Difference, DifferenceQuery, Operands, find_difference, title_of
 from server.downloads import GEOTIFF, ExportQuery, Wanted, find_wanted, repeated, sent
 from server.expressions import MAX_LENGTH
@@ -116,7 +117,7 @@ async def difference_tif(
         return encoded(wanted), wanted.name
 
     key = ("difference-export", cube_id, query.model_dump_json())
-    (data, name), _ = await services.renders.run(key, make, request.is_disconnected)
+    (data, name), _ = await services.renders.run(key, make, gone(request))
     return sent(data, name)
 
 

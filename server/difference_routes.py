@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from titiler.core.models.mapbox import TileJSON
 
 from datacube import Cube
+from server.clients import gone
 from server.differences import (
     DifferenceQuery,
     Operands,
@@ -113,7 +114,7 @@ async def difference_statistics(
         return statistics_document(services.catalog.open(cube_id), query, frame)
 
     key = ("difference", cube_id, query.model_dump_json())
-    found, _ = await services.renders.run(key, count, request.is_disconnected)
+    found, _ = await services.renders.run(key, count, gone(request))
     return found
 
 

@@ -27,6 +27,7 @@ from datacube.layer import REFLECTANCE, provenance
 from datacube.layer import Layer as FileLayer
 from datacube.provenance import TAG
 from server.box import BoxQuery
+from server.clients import gone
 from server.layers import View, find_layer, model_of
 from server.problems import TooLarge
 from server.services import Services, services_of
@@ -111,7 +112,7 @@ async def export_tif(
         return encoded(wanted), wanted.name
 
     key = ("export", cube_id, layer_id, query.model_dump_json())
-    (data, name), _ = await services.renders.run(key, make, request.is_disconnected)
+    (data, name), _ = await services.renders.run(key, make, gone(request))
     return sent(data, name)
 
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from datacube.errors import NotFound
 from datacube.stac.fetch import Fetcher
 from server.admission import RenderLimits, RenderQueue
+from server.clients import gone
 from server.ogc.matrix_sets import check_in_matrix, matrix_set
 from server.overlay_sources import MATRIX, REMOTE, CogSource, TileSource
 from server.registry import MAX_ZOOM, Overlay, Registry
@@ -115,7 +116,7 @@ async def overlay_tile(
     own = overlay.kind == "cog"
     queue = request.app.state.services.renders if own else overlays.queue
     drawing = _drawing(overlays.sources[overlay_id], tile)
-    data, _ = await queue.run(("overlay", overlay_id, tile), drawing, request.is_disconnected)
+    data, _ = await queue.run(("overlay", overlay_id, tile), drawing, gone(request))
     if data is None:
         return Response(status_code=204, headers={"cache-control": CACHE})
     return Response(data, media_type="image/webp", headers={"cache-control": CACHE})

@@ -22,6 +22,7 @@ from datacube.errors import InvalidInput, NotFound, SrcubeError
 from datacube.stac.errors import Absent
 from datacube.stac.fetch import Fetcher, Limits
 from server.admission import RenderLimits, RenderQueue
+from server.clients import gone
 from server.errors import UpstreamSilent
 from server.registry import Gazetteer, Registry
 
@@ -201,9 +202,7 @@ async def find_places(
     kept = places.kept(name, lang)
     if kept is not None:
         return _collection(kept, places)
-    found, _ = await places.queue.run(
-        (name, lang), lambda: places.find(name, lang), request.is_disconnected
-    )
+    found, _ = await places.queue.run((name, lang), lambda: places.find(name, lang), gone(request))
     return _collection(found, places)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from datacube import Cube
 from datacube.errors import InvalidInput
 from datacube.lonlat import check_bbox
+from server.clients import gone
 from server.expressions import MAX_LENGTH, indices
 from server.layers import View
 from server.reader import Frame
@@ -91,7 +92,7 @@ async def statistics(
         return statistics_document(services.catalog.open(cube_id), layer_id, query, frame)
 
     key = ("statistics", cube_id, layer_id, query.model_dump_json())
-    found, _ = await services.renders.run(key, count, request.is_disconnected)
+    found, _ = await services.renders.run(key, count, gone(request))
     return found
 
 

@@ -20,7 +20,7 @@ from datacube.stac.catalogs import find_catalog
 from datacube.stac.errors import Unreachable
 from datacube.stac.fetch import Fetcher, Limits
 from datacube.stac.search import Found, Query, search
-from server.clients import client_of
+from server.clients import client_of, gone
 from server.errors import NotAllowed, TooLarge, UpstreamSilent
 from server.jobs.task_jobs import NewTask
 from server.jobs.task_runner import TaskService
@@ -179,9 +179,7 @@ async def search_scenes(
     def ask() -> Found:
         return _asked(source, query)
 
-    found, _ = await tasks.searches.run(
-        ("search", place.model_dump_json()), ask, request.is_disconnected
-    )
+    found, _ = await tasks.searches.run(("search", place.model_dump_json()), ask, gone(request))
     return {
         "catalog": source.name,
         "matched": len(found.items),

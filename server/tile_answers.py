@@ -13,6 +13,7 @@ from fastapi import Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from datacube import Cube
+from server.clients import gone
 from server.ogc.matrix_sets import TileOutOfMatrix, check_in_matrix, crs_text, matrix_set
 from server.reader import Frame
 from server.services import Services
@@ -113,7 +114,7 @@ async def answer_tile(
     fresh = False
     drawn = None
     while not fresh:
-        drawn, began_since = await services.renders.run(etag, draw, request.is_disconnected)
+        drawn, began_since = await services.renders.run(etag, draw, gone(request))
         # What was begun before we asked may lack a block that has come since, unless it is final.
         fresh = began_since or (drawn is not None and drawn[1])
     if drawn is None:

@@ -13,6 +13,7 @@ from datacube.cube import CommittedScene
 from datacube.layer import Layer, provenance
 from datacube.store.layout import BLOCK_PX
 from server.box import BoxQuery
+from server.clients import gone
 from server.layers import View, find_layer, model_of
 from server.ogc.guidelines import GUIDELINES_PATH
 from server.services import Services, services_of
@@ -47,7 +48,7 @@ async def trust(
         return trust_document(services.catalog.open(cube_id), cube_id, query)
 
     key = ("trust", cube_id, query.model_dump_json())
-    found, _ = await services.renders.run(key, count, request.is_disconnected)
+    found, _ = await services.renders.run(key, count, gone(request))
     return found
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from datacube import Cube, Window
 from datacube.cube import CommittedScene
 from datacube.errors import InvalidInput
+from server.clients import gone
 from server.ogc.coverage import parameter_document
 from server.ogc.edr_query import Coords, geometry, scenes_at, window_of_polygon
 from server.ogc.sampling import MAX_READS, Parameter, chosen
@@ -115,7 +116,7 @@ async def zonal(
         return zonal_document(services.catalog.open(cube_id), query)
 
     key = ("zonal", cube_id, query.model_dump_json())
-    found, _ = await services.renders.run(key, count, request.is_disconnected)
+    found, _ = await services.renders.run(key, count, gone(request))
     return found
 
 

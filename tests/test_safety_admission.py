@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,12 @@ from server.admission import (
 PATIENT = 60.0
 
 
-async def here() -> bool:
-    return False
+async def here() -> None:
+    await asyncio.Event().wait()
 
 
-async def gone() -> bool:
-    return True
+async def gone() -> None:
+    return
 
 
 class Easel:
@@ -138,6 +139,50 @@ def test_nothing_is_drawn_for_a_client_that_has_gone() -> None:
         assert easel.begun == [1]
 
     run(story, at_once=1)
+
+
+def test_those_who_wait_cost_nothing_while_they_wait() -> None:
+    turns = watched = 0
+
+    async def listening() -> None:
+        nonlocal watched
+        watched += 1
+        await here()
+
+    async def story(queue: RenderQueue, easel: Easel) -> None:
+        nonlocal turns
+        asked = [asyncio.create_task(queue.run(n, easel.draws(n), listening)) for n in range(50)]
+        while watched < 50:
+            await asyncio.sleep(0.01)
+        loop = asyncio.get_running_loop()
+        own = loop.call_soon
+
+        def counted(*told: Any, **more: Any) -> asyncio.Handle:
+            nonlocal turns
+            turns += 1
+            return own(*told, **more)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_soon", counted)
+            await asyncio.sleep(0.6)
+        assert turns < 10  # the sleep's own; once a second each would be 50
+        assert watched == 50
+        easel.released.set()
+        await asyncio.gather(*asked)
+
+    run(story, at_once=1, waiting=50)
+
+
+def test_what_goes_wrong_with_listening_is_told() -> None:
+    async def broken() -> None:
+        raise ConnectionError
+
+    async def story(queue: RenderQueue, easel: Easel) -> None:
+        with pytest.raises(ConnectionError):
+            await queue.run(1, easel.draws(1), broken)
+        easel.released.set()
+
+    run(story)
 
 
 def test_a_client_that_goes_does_not_take_the_drawing_from_another() -> None:

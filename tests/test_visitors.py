@@ -36,8 +36,10 @@ def fixture_served(
 ) -> Iterator[tuple[ServerProcess, Cube]]:
     root = tmp_path_factory.mktemp("visited")
     cube = bench_cube(root, SIDE_PX, DATES)
-    # The browsers take the cores that the server would draw with: it may keep people waiting.
-    with serving_process(root, limit_waiting=512, limit_render_s=60) as server:
+    # The browsers take the cores that the server would draw with: it may keep people waiting, and
+    # workers that yield to everybody would hardly get on.
+    patient = {"limit_waiting": 512, "limit_render_s": 60, "worker_niceness": 0}
+    with serving_process(root, **patient) as server:
         yield server, cube
 
 
@@ -134,6 +136,7 @@ def visit(browser: Browser, served: tuple[ServerProcess, Cube], seconds: float) 
         for visitor in pages:
             turn += 1
             drag(visitor.page, by=(200 - 400 * (turn // 2 % 2), 60), steps=20)
+            visitor.page.wait_for_timeout(1000)  # looks at it
         if turn == 4:
             pages[0].page.get_by_role("button", name="Zoom in").click()
     thread.join()
