@@ -79,7 +79,7 @@ class RenderQueue:
         """
         asked = time.monotonic()
         flight = self._flights.get(key)
-        if flight is None:
+        if flight is None or flight.task.done():  # one that has just landed takes nobody along
             flight = self._flights[key] = self._started(key, draw)
         else:
             self.shared += 1

@@ -173,6 +173,28 @@ def test_those_who_wait_cost_nothing_while_they_wait() -> None:
     run(story, at_once=1, waiting=50)
 
 
+def test_who_asks_the_moment_a_drawing_ends_gets_one_of_his_own() -> None:
+    async def asks(queue: RenderQueue, easel: Easel) -> int:
+        for count in range(1, 1000):
+            _, began_since = await queue.run("same", easel.draws(1), here)
+            if began_since:
+                return count
+        raise AssertionError("asked a thousand times in vain, without a turn for the loop")
+
+    async def story(queue: RenderQueue, easel: Easel) -> None:
+        first = asyncio.create_task(queue.run("same", easel.draws(1), here))
+        await easel.has_begun(1)
+        others: list[asyncio.Task[int]] = []
+        easel.released.set()
+        while not first.done():  # one asks at each turn of the loop, so also at the one between
+            others.append(asyncio.create_task(asks(queue, easel)))
+            await asyncio.sleep(0)
+        assert max(await asyncio.gather(*others)) <= 3
+
+    for _ in range(20):
+        run(story)
+
+
 def test_what_goes_wrong_with_listening_is_told() -> None:
     async def broken() -> None:
         raise ConnectionError
