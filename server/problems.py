@@ -83,6 +83,13 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
     return problem(status, code, str(error), uri)
 
 
+def reason_of(error: Exception) -> str:
+    """What anybody may be told of an error, in the words it is answered with."""
+    if not isinstance(error, SrcubeError):
+        return OPERATORS_MATTER[500]
+    return OPERATORS_MATTER.get(_status_of(type(error)), str(error))
+
+
 def _status_of(kind: type[Exception]) -> int:
     return next((STATUS[one] for one in kind.__mro__ if one in STATUS), 500)
 

@@ -5,10 +5,9 @@ description cannot say anything else than what is accepted.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import TypeAdapter
 
 from server.errors import NoSuchProcess
 from server.execution import Execution
@@ -81,7 +80,8 @@ class Process:
 
     def document(self, base: str) -> Document:
         """The description, with a JSON schema for each input."""
-        schema = TypeAdapter(self.request.model_fields["inputs"].annotation).json_schema()
+        kind: Any = self.request.model_fields["inputs"].annotation
+        schema = kind.model_json_schema(by_alias=True)
         required = schema.get("required", [])
         shared = {"$defs": schema["$defs"]} if "$defs" in schema else {}
         inputs = {
