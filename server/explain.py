@@ -15,7 +15,8 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from datacube.scene import parse_rfc3339
-from server.execution import INPUTS, ExecuteRoute, Execution, results
+from server.execution import INPUTS, Execution, results
+from server.plain_inputs import ExecuteRoute
 from server.problems import TooMany
 from server.services import Services, services_of
 from server.strict_json import Number

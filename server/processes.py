@@ -13,10 +13,11 @@ from datacube.errors import Conflict, InvalidInput
 from datacube.scene import parse_rfc3339
 from server.clients import client_of
 from server.errors import JobFailed, NoSuchJob, NoSuchProcess, NotReady
-from server.execution import ACCEPTED, INPUTS, Accepted_, ExecuteRoute, Execution, results
+from server.execution import ACCEPTED, INPUTS, Accepted_, Execution, results
 from server.jobs.order import Order, Wish
 from server.jobs.records import ACTIVE, TASK_PROCESSES, Job
 from server.layers import find_layer, layers_of
+from server.plain_inputs import ExecuteRoute
 from server.services import Services, services_of
 from server.tiles import default_scene_slot
 from server.view_inputs import ALONG, ViewInputs

@@ -22,10 +22,11 @@ from datacube.stac.fetch import Fetcher, Limits
 from datacube.stac.search import Found, Query, search
 from server.clients import client_of
 from server.errors import NotAllowed, TooLarge, UpstreamSilent
-from server.execution import ACCEPTED, INPUTS, Accepted_, ExecuteRoute, Execution, results
+from server.execution import ACCEPTED, INPUTS, Accepted_, Execution, results
 from server.jobs.task_jobs import NewTask
 from server.jobs.task_runner import TaskService
 from server.ogc.answers import PROBLEM
+from server.plain_inputs import ExecuteRoute
 from server.registry import Id, Registry, Source
 from server.services import Services, services_of
 from server.strict_json import Number
