@@ -154,6 +154,11 @@ class Settings(BaseSettings):
         description="let the page and the API search catalogs and ingest: whoever has a key with "
         "the scope ingest, and anybody where only this machine can reach the server",
     )
+    input_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="hosts that whoever may compute can have inputs of a process fetched from by "
+        "reference, with commas between; HOST:PORT may be private or plain http",
+    )
     limit_task_s: float = Field(
         default=7200, gt=0, description="most seconds for one ingest, or one evaluation"
     )

@@ -18,6 +18,7 @@ from server import (
     downloads,
     explain,
     health,
+    job_list,
     processes,
     statistics,
     stories,
@@ -113,5 +114,6 @@ def _routes() -> APIRouter:
     ours.include_router(explain.router, tags=["processes"])  # its path is one of the next, too
     ours.include_router(task_routes)  # its paths too
     ours.include_router(processes.router, tags=["processes"])
+    ours.include_router(job_list.router)
     ours.include_router(health.router)
     return ours

@@ -1,10 +1,13 @@
 """Cubes as OGC collections: what there is, when, and which layers show it."""
 
+from collections.abc import Iterator
+from functools import partial
+from operator import itemgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from datacube import Cube, Product
+from datacube import Catalog, Cube, Product
 from datacube.errors import NotFound
 from datacube.stac.describe import cube_collection
 from server.differences import difference_document
@@ -12,7 +15,8 @@ from server.layer_list import DIFFERENCE
 from server.layers import SENSOR_LEVEL, TRUTH, layers_of
 from server.ogc.answers import GEOJSON, HTML_TOO, Format, answer, base_url, link
 from server.ogc.edr import edr_part
-from server.ogc.stac_items import Holding, find_holding, holdings, product_document
+from server.ogc.shelf import Shelf
+from server.ogc.stac_items import find_holding, holdings_of, product_document
 from server.ogc.tilesets import CRS84, TILESETS_MAP
 from server.ogc.wmts import XML
 from server.services import Services, services_of
@@ -28,13 +32,19 @@ Document = dict[str, Any]
 def collections(request: Request, services: Services_, f: Format = None) -> Response:
     """Cubes, those whose truth is known first, then by id; and their products after them.
 
-    Level 1B comes last of the cubes: it is not what a first look should fall on.
+    Level 1B comes last of the cubes: it is not what a first look should fall on. What cannot be
+    read is named as `unavailable`, with the reason that it gives when it is asked for itself.
     """
-    base, every = base_url(request), sorted(holdings(services.catalog), key=_standing)
-    found = [collection_document(base, one.id, one.cube) for one in every if not one.product]
-    found += [product_document(base, one) for one in every if one.product]
+    base, catalog, shelf = base_url(request), services.catalog, Shelf()
+    told = [
+        one
+        for cube_id in catalog.ids()
+        for one in shelf.told(cube_id, partial(_shown, base, catalog, cube_id))
+    ]
+    found = [document for _, document in sorted(told, key=itemgetter(0))]
     links = [link("self", f"{base}/collections"), link("root", f"{base}/")]
-    return answer(request, {"title": "Collections", "collections": found, "links": links}, f)
+    document = {"title": "Collections", "collections": found, "unavailable": shelf.unavailable}
+    return answer(request, document | {"links": links}, f)
 
 
 @router.get("/collections/{cube_id}", responses=HTML_TOO)
@@ -59,9 +69,18 @@ def model_card(model_id: str) -> Document:
     return find_model(model_id).card.document()
 
 
-def _standing(one: Holding) -> tuple[bool, bool]:
-    attributes, products = one.cube.attributes, one.cube.root.commit.products
-    return attributes["processing:level"] == SENSOR_LEVEL, TRUTH not in products
+def _shown(
+    base: str, catalog: Catalog, cube_id: str
+) -> Iterator[tuple[tuple[bool, bool, bool], Document]]:
+    """Documents of a cube and of its products, each with where it stands in the list."""
+    for one in holdings_of(catalog, cube_id):
+        attributes, products = one.cube.attributes, one.cube.root.commit.products
+        level_1b = attributes["processing:level"] == SENSOR_LEVEL
+        standing = one.product is not None, level_1b, TRUTH not in products
+        if one.product is None:
+            yield standing, collection_document(base, cube_id, one.cube)
+        else:
+            yield standing, product_document(base, one)
 
 
 def collection_document(base: str, cube_id: str, cube: Cube) -> Document:

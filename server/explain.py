@@ -9,15 +9,17 @@ import base64
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from datacube.scene import parse_rfc3339
+from server.execution import INPUTS, Execution, results
+from server.plain_inputs import ExecuteRoute
 from server.problems import TooMany
 from server.services import Services, services_of
-from server.strict_json import Number, StrictRoute
+from server.strict_json import Number
 from server.tiles import default_scene_slot
 from sr_engine.explain.pictures import png
 from sr_engine.explain.report import Explanation
@@ -28,7 +30,7 @@ from sr_engine.threads import use_one_thread
 
 SIZE_PX, MAX_SIZE_PX = 16, 64
 
-router = APIRouter(route_class=StrictRoute)
+router = APIRouter(route_class=ExecuteRoute)
 Document = dict[str, Any]
 Position = Annotated[
     list[Annotated[Number, Field(ge=-180, le=180)]],
@@ -53,12 +55,12 @@ class ExplainInputs(BaseModel):
     ] = SIZE_PX
 
 
-class ExplainExecution(BaseModel):
+class ExplainExecution(Execution):
     """Body of an execute request."""
 
-    model_config = ConfigDict(extra="forbid")
+    output: ClassVar[str] = "explanation"
 
-    inputs: ExplainInputs
+    inputs: Annotated[ExplainInputs, Field(description=INPUTS)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ async def execute_explain(
     body: ExplainExecution,
 ) -> Document:
     """Tell which pixels, bands and dates made a window, in numbers and pictures (data URIs)."""
-    return await explainer.explain(services, body.inputs)
+    return results(await explainer.explain(services, body.inputs), body.document)
 
 
 def _explained(services: Services, inputs: ExplainInputs) -> Document:

@@ -20,8 +20,9 @@ from datacube.errors import (
     SrcubeError,
     Unavailable,
 )
+from datacube.stac.errors import Unreachable
 from server.admission import ClientGone, DeadlineExceeded, Overloaded
-from server.errors import NotAllowed, TooLarge, TooMany, UpstreamSilent, log
+from server.errors import JobFailed, NotAllowed, TooLarge, TooMany, UpstreamSilent, log
 
 __all__ = ["STATUS", "TooLarge", "TooMany", "install_handlers", "log", "problem"]
 
@@ -38,6 +39,7 @@ STATUS: dict[type[SrcubeError], int] = {
     DeadlineExceeded: 504,
     Damaged: 500,
     Unavailable: 503,
+    Unreachable: 503,
     UpstreamSilent: 503,
     OutOfSpace: 507,
 }
@@ -57,18 +59,20 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem(status: int, code: str, detail: str) -> JSONResponse:
-    """A problem document; errors are never cached."""
+def problem(status: int, code: str, detail: str, uri: str = "about:blank") -> JSONResponse:
+    """A problem document, `uri` its type; errors are never cached."""
     headers = {"cache-control": "no-store"}
     if status in {429, 503, 504}:
         headers["retry-after"] = str(RETRY_AFTER_S)
-    body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
+    body = {"type": uri, "title": code, "status": status, "code": code, "detail": detail}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    code = getattr(error, "code", "Error")
+    code, uri = getattr(error, "code", "Error"), getattr(error, "uri", "about:blank")
+    if isinstance(error, JobFailed):  # whose message everybody may read, and was logged before
+        return problem(_status_of_reason(code), code, str(error), uri)
+    status = _status_of(type(error))
     # What is asked, or a server elsewhere: no fault of ours, and the text names nothing of ours.
     if isinstance(error, Overloaded | DeadlineExceeded | UpstreamSilent):
         log.info("%s", code)
@@ -76,7 +80,26 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
     if status >= 500:  # the message may name a place in the store: it is for the operator
         log.error("%s", code, exc_info=error)
         return problem(status, code, OPERATORS_MATTER[status])
-    return problem(status, code, str(error))
+    return problem(status, code, str(error), uri)
+
+
+def reason_of(error: Exception) -> str:
+    """What anybody may be told of an error, in the words it is answered with."""
+    if not isinstance(error, SrcubeError):
+        return OPERATORS_MATTER[500]
+    return OPERATORS_MATTER.get(_status_of(type(error)), str(error))
+
+
+def _status_of(kind: type[Exception]) -> int:
+    return next((STATUS[one] for one in kind.__mro__ if one in STATUS), 500)
+
+
+def _status_of_reason(code: str) -> int:
+    """What an error of this code is answered with; 500 for what no error of ours is called."""
+    known: list[type[SrcubeError]] = [SrcubeError]
+    for kind in known:
+        known += kind.__subclasses__()
+    return next((_status_of(kind) for kind in known if kind.code == code), 500)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -2,49 +2,43 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from datacube.errors import Conflict, InvalidInput, NotFound
+from datacube.errors import Conflict, InvalidInput
 from datacube.scene import parse_rfc3339
 from server.clients import client_of
+from server.errors import JobFailed, NoSuchJob, NoSuchProcess, NotReady
+from server.execution import ACCEPTED, INPUTS, Accepted_, Execution, results
 from server.jobs.order import Order, Wish
-from server.jobs.records import ACTIVE, TASK_PROCESSES
+from server.jobs.records import ACTIVE, TASK_PROCESSES, Job
 from server.layers import find_layer, layers_of
+from server.plain_inputs import ExecuteRoute
 from server.services import Services, services_of
-from server.strict_json import StrictRoute
 from server.tiles import default_scene_slot
 from server.view_inputs import ALONG, ViewInputs
 from sr_engine.model import SeriesModel
 from sr_engine.planes import SALIENCY
 from sr_engine.registry import DEFAULT_MODEL, find_model
 
-router = APIRouter(route_class=StrictRoute)
+router = APIRouter(route_class=ExecuteRoute)
 Services_ = Annotated[Services, Depends(services_of)]
 Document = dict[str, Any]
-MOST_LISTED = 100
-NO_SUCH_JOB = "no such job; ended jobs are forgotten after a while"  # as of an id nobody has
-
-
-class NotReady(NotFound):
-    """The results of a job that has not ended."""
-
-    code = "ResultNotReady"
-
 
 # The model that each process takes where none is named; `server.ogc` describes them.
 PROCESSES = {"super-resolve": DEFAULT_MODEL, "fuse": "fusion-x4"}
 
 
-class Execution(BaseModel):
+class ViewExecution(Execution):
     """Body of an execute request."""
 
-    model_config = ConfigDict(extra="forbid")
+    output: ClassVar[str] = "layers"
 
-    inputs: ViewInputs
+    inputs: Annotated[ViewInputs, Field(description=INPUTS)]
 
 
 class PlanQuery(BaseModel):
@@ -78,17 +72,13 @@ class PlanQuery(BaseModel):
         return edges
 
 
-class ListQuery(BaseModel):
-    """What may be asked of the list of jobs."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 20
-
-
-@router.post("/processes/{process_id}/execution", status_code=201)
+@router.post("/processes/{process_id}/execution", status_code=201, responses=ACCEPTED)
 def execute(
-    services: Services_, process_id: str, body: Execution, request: Request, response: Response
+    request: Request,
+    services: Services_,
+    process_id: str,
+    body: ViewExecution,
+    accepted: Accepted_,
 ) -> Document:
     """Start a job for the blocks of a view that are not there yet.
 
@@ -96,10 +86,13 @@ def execute(
     """
     order = _order(services, body.inputs, process_id)
     job = services.jobs.submit(
-        order, body.inputs.collection, client=client_of(request), process=process_id
+        order,
+        body.inputs.collection,
+        client=client_of(request),
+        process=process_id,
+        document=body.document,
     )
-    response.headers["location"] = f"/jobs/{job.id}"
-    return job.document()
+    return accepted.document(job)
 
 
 @router.get("/collections/{cube_id}/layers/sr/plan")
@@ -129,15 +122,6 @@ def plan(services: Services_, cube_id: str, query: Annotated[PlanQuery, Query()]
     }
 
 
-@router.get("/jobs")
-def job_list(
-    services: Services_, request: Request, query: Annotated[ListQuery, Query()]
-) -> Document:
-    """The newest jobs of whoever asks, the newest first."""
-    jobs = services.jobs.of_client(client_of(request), query.limit)
-    return {"jobs": [job.document() for job in jobs], "links": [{"rel": "self", "href": "/jobs"}]}
-
-
 @router.get("/jobs/{job_id}")
 def job_status(services: Services_, job_id: str) -> Document:
     """How far a job is, or how it ended."""
@@ -146,30 +130,21 @@ def job_status(services: Services_, job_id: str) -> Document:
 
 @router.get("/jobs/{job_id}/results")
 def job_results(request: Request, services: Services_, job_id: str) -> Document:
-    """Where the layers that a job computed are found, as TileJSON; of a task, what came of it."""
+    """Where the layers that a job computed are found, as TileJSON; of a task, what came of it.
+
+    Where the job was asked for a document, under the name of the output. A job that failed is
+    answered as what it failed of would be.
+    """
     job = services.jobs.find(job_id)
     if job.state in ACTIVE:
         raise NotReady("the job has not ended; ask again when its status is successful")
+    if job.state == "failed":
+        raise JobFailed(job.message)
     if job.state != "successful":
         raise Conflict(f"the job has no results, it is {job.state}: {job.message}"[:300])
-    if job.process in TASK_PROCESSES:
-        result: Document = request.app.state.tasks.result(job)
-        return result
-    asked = job.asked
-    parts = asked.get("parts", {})
-    cube = services.catalog.open(asked["collection"])
-    query = f"datetime={asked['datetime']}&model={asked['model']}"
-    base = f"/collections/{asked['collection']}/layers"
-    return {
-        layer.id: {
-            "href": f"{base}/{layer.id}/WebMercatorQuad/tilejson.json?{query}",
-            "type": "application/json",
-            "title": layer.title,
-        }
-        for layer in layers_of(cube)
-        if asked["model"] in layer.models_for(cube)
-        and (layer.id != SALIENCY.name or layer.id in parts)
-    }
+    task = job.process in TASK_PROCESSES
+    found = request.app.state.tasks.result(job) if task else _layer_links(services, job)
+    return results(found, job.asked.get("document", ""))
 
 
 @router.delete("/jobs/{job_id}")
@@ -177,12 +152,16 @@ def dismiss(services: Services_, request: Request, job_id: str) -> Document:
     """Cancel a job of one's own; finished blocks are kept, and nothing more is computed.
 
     The block in hand ends within two seconds; on a Dask cluster, where nothing stops a running
-    task, it ends by itself and is not counted. Whoever has the id of another's job may watch it;
-    to cancel, there is none of that id.
+    task, it ends by itself and is not counted. One that has ended is forgotten. Whoever has the id
+    of another's job may watch it; to cancel, there is none of that id.
     """
     if services.jobs.find(job_id).client != client_of(request):
-        raise NotFound(NO_SUCH_JOB)
-    return services.jobs.dismiss(job_id).document()
+        raise NoSuchJob
+    job = services.jobs.dismiss(job_id)
+    if job.state != "dismissed":
+        services.jobs.remove(job_id)
+        job = replace(job, state="dismissed", message=f"was {job.state}, and is forgotten")
+    return job.document()
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
@@ -204,9 +183,27 @@ def job_events(
     return EventSourceResponse(stream())
 
 
+def _layer_links(services: Services, job: Job) -> Document:
+    asked = job.asked
+    parts = asked.get("parts", {})
+    cube = services.catalog.open(asked["collection"])
+    query = f"datetime={asked['datetime']}&model={asked['model']}"
+    base = f"/collections/{asked['collection']}/layers"
+    return {
+        layer.id: {
+            "href": f"{base}/{layer.id}/WebMercatorQuad/tilejson.json?{query}",
+            "type": "application/json",
+            "title": layer.title,
+        }
+        for layer in layers_of(cube)
+        if asked["model"] in layer.models_for(cube)
+        and (layer.id != SALIENCY.name or layer.id in parts)
+    }
+
+
 def _order(services: Services, inputs: ViewInputs, process_id: str) -> Order:
     if process_id not in PROCESSES:
-        raise NotFound(f"no process {process_id[:40]!r}; there are {', '.join(PROCESSES)}")
+        raise NoSuchProcess(f"no process {process_id[:40]!r}; there are {', '.join(PROCESSES)}")
     cube = services.catalog.open(inputs.collection)
     model = find_model(inputs.model or PROCESSES[process_id])
     if process_id == "fuse" and not isinstance(model, SeriesModel):

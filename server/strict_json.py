@@ -22,14 +22,17 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            answer: Response = await handler(_StrictRequest(request.scope, request.receive))
+            answer: Response = await handler(StrictRequest(request.scope, request.receive))
             return answer
 
         return strict
 
 
-class _StrictRequest(Request):
+class StrictRequest(Request):
+    """A request whose body is parsed by `parse`."""
+
     async def json(self) -> Any:
+        """The document in the body; raises JSONDecodeError."""
         return parse(await self.body())
 
 

@@ -6,9 +6,9 @@ them (`SRCUBE_ALLOW_INGEST`); catalogs are chosen by name, none is addressed by 
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from datacube.bands import SENTINEL2
@@ -22,16 +22,18 @@ from datacube.stac.fetch import Fetcher, Limits
 from datacube.stac.search import Found, Query, search
 from server.clients import client_of, gone
 from server.errors import NotAllowed, TooLarge, UpstreamSilent
+from server.execution import ACCEPTED, INPUTS, Accepted_, Execution, results
 from server.jobs.task_jobs import NewTask
 from server.jobs.task_runner import TaskService
 from server.ogc.answers import PROBLEM
+from server.plain_inputs import ExecuteRoute
 from server.registry import Id, Registry, Source
 from server.services import Services, services_of
-from server.strict_json import Number, StrictRoute
+from server.strict_json import Number
 from server.tiles import default_scene_slot
 from sr_engine.registry import DEFAULT_MODEL, find_model
 
-router = APIRouter(tags=["processes"], route_class=StrictRoute)
+router = APIRouter(tags=["processes"], route_class=ExecuteRoute)
 Document = dict[str, Any]
 Services_ = Annotated[Services, Depends(services_of)]
 
@@ -110,28 +112,28 @@ class EvaluateInputs(BaseModel):
     ] = None
 
 
-class SearchExecution(BaseModel):
+class SearchExecution(Execution):
     """Body of an execute request."""
 
-    model_config = ConfigDict(extra="forbid")
+    output: ClassVar[str] = "scenes"
 
-    inputs: Place
+    inputs: Annotated[Place, Field(description=INPUTS)]
 
 
-class IngestExecution(BaseModel):
+class IngestExecution(Execution):
     """Body of an execute request."""
 
-    model_config = ConfigDict(extra="forbid")
+    output: ClassVar[str] = "summary"
 
-    inputs: IngestInputs
+    inputs: Annotated[IngestInputs, Field(description=INPUTS)]
 
 
-class EvaluateExecution(BaseModel):
+class EvaluateExecution(Execution):
     """Body of an execute request."""
 
-    model_config = ConfigDict(extra="forbid")
+    output: ClassVar[str] = "evaluation"
 
-    inputs: EvaluateInputs
+    inputs: Annotated[EvaluateInputs, Field(description=INPUTS)]
 
 
 async def tasks_of(request: Request) -> TaskService:
@@ -180,22 +182,23 @@ async def search_scenes(
         return _asked(source, query)
 
     found, _ = await tasks.searches.run(("search", place.model_dump_json()), ask, gone(request))
-    return {
+    scenes = {
         "catalog": source.name,
         "matched": len(found.items),
         "scenes": [_scene(item) for item in found.items[:MOST_LISTED]],
         "refused": [{"id": one.name, "reason": one.reason} for one in found.refusals[:MOST_LISTED]],
     }
+    return results(scenes, body.document)
 
 
-@router.post("/processes/ingest/execution", status_code=201, responses=FORBIDDEN)
+@router.post("/processes/ingest/execution", status_code=201, responses=FORBIDDEN | ACCEPTED)
 def ingest(
     request: Request,
-    response: Response,
     services: Services_,
     registry: Registry_,
     tasks: Tasks,
     body: IngestExecution,
+    accepted: Accepted_,
 ) -> Document:
     """Start a job that takes scenes into a cube; asked again, what is there stays as it is."""
     wish, settings = body.inputs, services.settings
@@ -216,14 +219,18 @@ def ingest(
         "hosts": [*source.hosts, *settings.allow_hosts],
         "most_scenes": settings.limit_ingest_scenes,
     }
+    asked |= {"document": body.document} if body.document else {}
     job = tasks.submit(NewTask(client_of(request), "ingest", asked, order))
-    response.headers["location"] = f"/jobs/{job.id}"
-    return job.document()
+    return accepted.document(job)
 
 
-@router.post("/processes/evaluate/execution", status_code=201)
+@router.post("/processes/evaluate/execution", status_code=201, responses=ACCEPTED)
 def evaluate(
-    request: Request, response: Response, services: Services_, tasks: Tasks, body: EvaluateExecution
+    request: Request,
+    services: Services_,
+    tasks: Tasks,
+    body: EvaluateExecution,
+    accepted: Accepted_,
 ) -> Document:
     """Start a job that audits super-resolved pixels against their input, and truth if there is."""
     wish, settings = body.inputs, services.settings
@@ -242,9 +249,9 @@ def evaluate(
         "bbox": wish.bbox, "key": model.card.key, "uid": cube.root.commit.uid,
     }  # fmt: skip
     order = {**asked, "task": "evaluate", "data": settings.address}
+    asked |= {"document": body.document} if body.document else {}
     job = tasks.submit(NewTask(client_of(request), "evaluate", asked, order))
-    response.headers["location"] = f"/jobs/{job.id}"
-    return job.document()
+    return accepted.document(job)
 
 
 def _allowed_source(services: Services, registry: Registry, place: Place) -> Source:

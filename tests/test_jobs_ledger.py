@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,11 @@ from pydantic import SecretStr
 
 from datacube.errors import OutOfSpace, Unavailable
 from datacube.settings import Settings
-from server.errors import TooMany
+from server.errors import NoSuchJob, TooMany
 from server.jobs.address import address_of, open_database
 from server.jobs.attendance import Attendance
 from server.jobs.blocks import MOST_ATTEMPTS, BlockQueue
+from server.jobs.choice import Choice
 from server.jobs.database import Database, Transaction
 from server.jobs.leases import LEASE_S
 from server.jobs.ledger import Ledger, Limits
@@ -207,6 +209,58 @@ def test_estimates_follow_the_last_blocks_of_the_model(database: Database) -> No
         queue.finish(take(queue), 9.0 if number < 4 else 0.25)
     assert queue.seconds_each("m-1") == pytest.approx(0.25)
     assert queue.seconds_each("other") is None
+
+
+def change_job(database: Database, job_id: str, values: str) -> None:
+    """Write into the table of jobs what only time would."""
+    change = f"UPDATE jobs SET {values} WHERE id = ?"  # noqa: S608 (values of ours)
+    database.write(lambda db: db.execute(change, (job_id,)))
+
+
+def test_a_list_holds_the_jobs_that_a_choice_means(database: Database) -> None:
+    ledger = Ledger(database)
+    for place, name in enumerate("abcde"):
+        ledger.add(wish(name, [place]), MANY)
+    changes = {
+        "a": "created = 100, started = 110, finished = 140, state = 'successful'",
+        "b": "created = 200, started = 210, finished = 270.5, state = 'failed', process = 'fuse'",
+        "c": "created = 300, started = 310, state = 'running'",  # 1,690 s so far
+        "d": "created = 400, finished = 400, state = 'successful'",  # nothing was lacking
+    }
+    for name, values in changes.items():
+        change_job(database, name, values)
+
+    def listed(**choice: Any) -> str:
+        where, values = Choice(**choice).condition(2000.0)
+        found = database.read(
+            lambda db: db.execute(f"SELECT id FROM jobs WHERE client = ?{where}",  # noqa: S608
+                                  ("me", *values)).fetchall()
+        )  # fmt: skip
+        return "".join(sorted(row["id"] for row in found))
+
+    assert listed() == "abcde"
+    assert listed(processes=["fuse"]) == "b"
+    assert listed(processes=["fuse", "super-resolve"], states=["failed", "running"]) == "bc"
+    assert listed(created=(100.0, 300.0)) == "ab"
+    assert listed(seconds=(30, None)) == "abc"
+    assert listed(seconds=(31, 1690)) == "bc"
+    assert listed(seconds=(None, 60)) == "a"
+    assert listed(before="c") == "ab"
+    assert listed(before="nobody") == ""
+    newest = [job.id for job in ledger.of_client("me", 2, Choice(states=["successful"]))]
+    assert newest == ["d", "a"]
+
+
+def test_an_ended_job_can_be_removed_and_an_active_one_not(database: Database) -> None:
+    ledger = Ledger(database)
+    ledger.add(wish("a", [1]), MANY)
+    ledger.remove("a")
+    assert ledger.find("a").state == "accepted"
+    ledger.dismiss("a", "cancelled")
+    ledger.remove("a")
+    with pytest.raises(NoSuchJob):
+        ledger.find("a")
+    assert ledger.events("a", 0) == ()
 
 
 def test_ended_jobs_are_forgotten_in_time_and_active_ones_never(

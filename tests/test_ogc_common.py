@@ -41,9 +41,26 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "tms/2.0/conf/tilematrixset": (
         "test_ogc_tiles::test_every_matrix_set_has_square_tiles_of_256_and_levels_from_0",),
     "tms/2.0/conf/json-tilematrixset": ("test_ogc_tiles::test_matrix_sets_are_listed_and_defined",),
+    "ogcapi-processes-1/1.0/conf/core": (
+        "test_ogc_processes::test_processes_are_listed_page_by_page",
+        "test_ogc_processes::test_a_job_tells_where_it_is_and_how",
+        "test_ogc_processes::test_an_answer_is_raw_or_a_document_of_results",
+        "test_ogc_processes::test_inputs_come_in_every_form",
+        "test_ogc_processes::test_inputs_come_from_elsewhere_where_the_operator_allows_it",
+        "test_ogc_processes::test_what_is_not_offered_is_refused_by_name",
+        "test_ogc_processes::test_exceptions_are_called_as_the_standard_calls_them",
+        "test_ogc_processes::test_a_failed_job_is_answered_by_its_reason"),
     "ogcapi-processes-1/1.0/conf/ogc-process-description": (
         "test_ogc_common::test_processes_are_described_by_what_they_accept",
         "test_ogc_common::test_a_description_of_a_process_has_what_the_standard_asks_for"),
+    "ogcapi-processes-1/1.0/conf/json": (
+        "test_ogc_processes::test_every_resource_of_processes_comes_as_json",),
+    "ogcapi-processes-1/1.0/conf/job-list": (
+        "test_ogc_processes::test_jobs_are_listed_page_by_page",
+        "test_ogc_processes::test_jobs_are_chosen_by_what_they_are",
+        "test_jobs_ledger::test_a_list_holds_the_jobs_that_a_choice_means"),
+    "ogcapi-processes-1/1.0/conf/dismiss": (
+        "test_ogc_processes::test_who_dismisses_a_job_ends_it_or_has_it_forgotten",),
     "ogcapi-edr-1/1.1/conf/core": (
         "test_edr::test_a_position_tells_the_pixel_it_lies_in_at_every_date",
         "test_edr::test_an_area_leaves_out_what_lies_around_it",

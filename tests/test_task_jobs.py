@@ -138,7 +138,7 @@ def test_more_scenes_than_allowed_fail_with_the_number(server: str) -> None:
     assert job["status"] == "failed"
     assert "4 scenes were found, at most 3" in job["message"]
     refused = httpx.get(f"{server}/jobs/{job['jobID']}/results")
-    assert refused.status_code == 409
+    assert (refused.status_code, refused.json()["code"]) == (422, "InvalidInput")
 
 
 def test_ingest_is_off_unless_allowed_and_then_takes_its_scope(

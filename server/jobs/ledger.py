@@ -5,8 +5,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from datacube.errors import NotFound
-from server.errors import TooMany
+from server.errors import NoSuchJob, TooMany
+from server.jobs.choice import Choice
 from server.jobs.database import Database, Transaction
 from server.jobs.records import TASK_PROCESSES, Document, Job, NewJob
 
@@ -65,19 +65,21 @@ class Ledger:
         return self._database.write(change)
 
     def find(self, job_id: str) -> Job:
-        """A job by id; raises NotFound."""
+        """A job by id; raises NoSuchJob."""
         row = self._database.read(
             lambda db: db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
         )
         if row is None:
-            raise NotFound("no such job; ended jobs are forgotten after a while")
+            raise NoSuchJob
         return Job.from_row(row)
 
-    def of_client(self, client: str, limit: int) -> tuple[Job, ...]:
-        """The newest jobs of a client, the newest first."""
+    def of_client(self, client: str, limit: int, choice: Choice | None = None) -> tuple[Job, ...]:
+        """The newest jobs of a client that a choice holds, the newest first."""
+        where, values = (choice or Choice()).condition(time.time())
         rows = self._database.read(
             lambda db: db.execute(
-                "SELECT * FROM jobs WHERE client = ? ORDER BY number DESC LIMIT ?", (client, limit)
+                f"SELECT * FROM jobs WHERE client = ?{where} ORDER BY number DESC LIMIT ?",  # noqa: S608 (question marks)
+                (client, *values, limit),
             ).fetchall()
         )
         return tuple(map(Job.from_row, rows))
@@ -117,6 +119,14 @@ class Ledger:
             return job_of(db, row["number"])
 
         return self._database.write(change)
+
+    def remove(self, job_id: str) -> None:
+        """Forget an ended job and what it told; the blocks it computed stay in the cube."""
+        self._database.write(
+            lambda db: db.execute(
+                "DELETE FROM jobs WHERE id = ? AND state NOT IN ('accepted', 'running')", (job_id,)
+            )
+        )
 
 
 def job_of(db: Transaction, number: int) -> Job:

@@ -13,6 +13,7 @@ ACTIVE = ("accepted", "running")
 IMAGE = "sr"  # the part of a block that every other one stands beside
 TASK_PROCESSES = frozenset({"ingest", "evaluate"})  # whose jobs are one task, see `task_jobs`
 TASK_STEPS = 100  # `total` of such a job: its progress is counted in percent
+RESULTS, JSON = "http://www.opengis.net/def/rel/ogc/1.0/results", "application/json"
 ENDED = frozenset({"successful", "failed", "dismissed"})
 Document = dict[str, Any]
 
@@ -140,10 +141,11 @@ class Job:
         }
 
     def _links(self) -> list[dict[str, str]]:
-        names = {"self": "", "monitor": "/events"}
+        ways = [("self", "", JSON), ("monitor", "/events", "text/event-stream")]
         if self.state == "successful":
-            names["http://www.opengis.net/def/rel/ogc/1.0/results"] = "/results"
-        return [{"rel": rel, "href": f"/jobs/{self.id}{tail}"} for rel, tail in names.items()]
+            ways.append((RESULTS, "/results", JSON))
+        path = f"/jobs/{self.id}"
+        return [{"rel": rel, "href": path + tail, "type": media} for rel, tail, media in ways]
 
 
 def _stamp(seconds: float) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 
 from datacube.errors import SrcubeError, Unavailable
 from datacube.settings import Settings
-from server.errors import TooLarge, log
+from server.errors import NoSuchJob, TooLarge, log
 from server.jobs.address import address_of, open_database
 from server.jobs.attendance import Attendance
 from server.jobs.blocks import BlockQueue
+from server.jobs.choice import Choice
 from server.jobs.database import Database
 from server.jobs.ledger import Event, Ledger, Limits
 from server.jobs.order import Order, Wish, make_order
@@ -103,10 +104,13 @@ class JobService:
         each = FIRST_ESTIMATE_S * PART_COSTS.get(part, 1) if timed is None else timed
         return each * order.lacking(part) / self._settings.workers
 
-    def submit(self, order: Order, cube_id: str, *, client: str, process: str) -> Job:
+    def submit(
+        self, order: Order, cube_id: str, *, client: str, process: str, document: str = ""
+    ) -> Job:
         """Queue an order, or find the job that was queued for the same; raises TooLarge, TooMany.
 
-        An order that finds all its blocks has ended when this returns.
+        An order that finds all its blocks has ended when this returns. `document` names the
+        output, where the results are wanted as a document of outputs.
         """
         if order.blocks is None:
             parts = len(order.wish.parts())
@@ -121,7 +125,7 @@ class JobService:
             id=uuid.uuid4().hex,
             client=client,
             process=process,
-            asked=_asked(order, cube_id),
+            asked=_asked(order, cube_id) | ({"document": document} if document else {}),
             total=order.total,
             missing=order.tasks(self._settings.address, cube_id),
             estimated_s=self.estimate_s(order),
@@ -135,9 +139,9 @@ class JobService:
         """A job by id; raises NotFound."""
         return self._ledger_or_refusal().find(job_id)
 
-    def of_client(self, client: str, limit: int) -> tuple[Job, ...]:
-        """A client's newest jobs."""
-        return self._ledger_or_refusal().of_client(client, limit)
+    def of_client(self, client: str, limit: int, choice: Choice | None = None) -> tuple[Job, ...]:
+        """A client's newest jobs, all or some."""
+        return self._ledger_or_refusal().of_client(client, limit, choice)
 
     def dismiss(self, job_id: str, why: str = "cancelled") -> Job:
         """Cancel: nothing more is computed, and a block in hand ends as its executor says."""
@@ -145,6 +149,10 @@ class JobService:
         self._watchers.ring([job_id])
         self._supervisor.look()
         return job
+
+    def remove(self, job_id: str) -> None:
+        """Forget an ended job; what it computed stays."""
+        self._ledger_or_refusal().remove(job_id)
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[Event]:
         """Every event of a job after the one numbered so, past ones first, until it has ended.
@@ -205,10 +213,15 @@ def make_executor(settings: Settings) -> Executor:
 
 
 def _news(ledger: Ledger, job_id: str, after: int) -> tuple[tuple[Event, ...], bool]:
-    """What has happened since, and whether nothing more will; nothing, if that is not known."""
+    """What has happened since, and whether nothing more will; nothing, if that is not known.
+
+    Of a job that was removed meanwhile nothing more will be heard.
+    """
     try:
         events = ledger.events(job_id, after)
         return events, not events and ledger.find(job_id).state in ENDED
+    except NoSuchJob:
+        return (), True
     except Unavailable:
         return (), False
 

@@ -22,14 +22,16 @@ EXPLORER_PATH = "/explorer"
 
 _OGC = "http://www.opengis.net/spec"
 _STAC = "https://api.stacspec.org/v1.0.0"
-PROCESSES = "http://www.opengis.net/def/rel/ogc/1.0/processes"
-TILING_SCHEMES = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
+_REL = "http://www.opengis.net/def/rel/ogc/1.0"
+PROCESSES, JOBS = f"{_REL}/processes", f"{_REL}/job-list"
+CONFORMING = f"{_REL}/conformance"  # as Processes calls it
+TILING_SCHEMES = f"{_REL}/tiling-schemes"
 
 # Only classes with tests, which tests/test_ogc_common.py lists by class. One rule of them is not
 # kept: a value that breaks a rule is answered with 422, where OGC asks for 400. Not among them are
-# OpenAPI 3.0, for the description is written in 3.1; and core, json, job-list and dismiss of
-# Processes, though most of them is there: an execution takes no choice of outputs and of
-# `response`, and the list of jobs no filters.
+# OpenAPI 3.0, for the description is written in 3.1, and html and callback of Processes. Its core
+# has a server take inputs by reference: here from within the address (`data:`), and from those
+# hosts alone that the operator names, by default none.
 CONFORMANCE = (
     f"{_OGC}/ogcapi-common-1/1.0/conf/core",
     f"{_OGC}/ogcapi-common-1/1.0/conf/landing-page",
@@ -44,7 +46,11 @@ CONFORMANCE = (
     f"{_OGC}/ogcapi-tiles-1/1.0/conf/jpeg",
     f"{_OGC}/tms/2.0/conf/tilematrixset",
     f"{_OGC}/tms/2.0/conf/json-tilematrixset",
+    f"{_OGC}/ogcapi-processes-1/1.0/conf/core",
     f"{_OGC}/ogcapi-processes-1/1.0/conf/ogc-process-description",
+    f"{_OGC}/ogcapi-processes-1/1.0/conf/json",
+    f"{_OGC}/ogcapi-processes-1/1.0/conf/job-list",
+    f"{_OGC}/ogcapi-processes-1/1.0/conf/dismiss",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/core",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/collections",
     f"{_OGC}/ogcapi-edr-1/1.1/conf/json",
@@ -90,7 +96,9 @@ def landing_links(base: str) -> list[Document]:
         link("data", f"{base}/collections", title="Cubes and products"),
         link("search", f"{base}/search", GEOJSON, "Search") | {"method": "GET"},
         link("search", f"{base}/search", GEOJSON, "Search") | {"method": "POST"},
+        link(CONFORMING, f"{base}/conformance"),
         link(PROCESSES, f"{base}/processes", title="Processes"),
+        link(JOBS, f"{base}/jobs", title="Jobs of one's own"),
         link(TILING_SCHEMES, f"{base}/tileMatrixSets", title="Tile matrix sets"),
     ]
 

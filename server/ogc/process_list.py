@@ -4,19 +4,18 @@ A process is described by the very model that its execute request is parsed with
 description cannot say anything else than what is accepted.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from datacube.errors import NotFound
-from server.explain import ExplainInputs
-from server.ogc.answers import HTML_TOO, Document, Format, answer, base_url, link
+from server.errors import NoSuchProcess
+from server.execution import Execution
+from server.explain import ExplainExecution
+from server.ogc.answers import HTML, HTML_TOO, Document, Format, answer, base_url, link
+from server.processes import ViewExecution
 from server.services import Services, services_of
-from server.task_processes import EvaluateInputs, IngestInputs, Place
-from server.view_inputs import ViewInputs
+from server.task_processes import EvaluateExecution, IngestExecution, SearchExecution
 
 router = APIRouter(tags=["processes"])
 
@@ -58,8 +57,8 @@ class Process:
     id: str
     title: str
     description: str
-    inputs: type[BaseModel]
-    outputs: Mapping[str, Any] = field(default_factory=lambda: {"layers": LAYERS})
+    request: type[Execution]
+    output: Document
     version: str = "1.0.0"
     control: tuple[str, ...] = ("async-execute", "dismiss")
 
@@ -81,7 +80,8 @@ class Process:
 
     def document(self, base: str) -> Document:
         """The description, with a JSON schema for each input."""
-        schema = self.inputs.model_json_schema(by_alias=True)
+        kind: Any = self.request.model_fields["inputs"].annotation
+        schema = kind.model_json_schema(by_alias=True)
         required = schema.get("required", [])
         shared = {"$defs": schema["$defs"]} if "$defs" in schema else {}
         inputs = {
@@ -94,7 +94,8 @@ class Process:
             }
             for name, one in schema["properties"].items()
         }
-        return self.summary(base) | {"inputs": inputs, "outputs": dict(self.outputs)}
+        outputs = {self.request.output: self.output}
+        return self.summary(base) | {"inputs": inputs, "outputs": outputs}
 
 
 PROCESSES = {
@@ -106,20 +107,22 @@ PROCESSES = {
             "Compute those blocks of a view that no one has asked for yet; they stay in the cube "
             "as a finer level, with what the model tells beside them. Where is a bbox or a "
             "polygon; what else to compute along is named by products.",
-            ViewInputs,
+            ViewExecution,
+            LAYERS,
         ),
         Process(
             "fuse",
             "Super-resolve a view from several dates",
             "The same for a model that joins the dates around the one asked for.",
-            ViewInputs,
+            ViewExecution,
+            LAYERS,
         ),
         Process(
             "explain",
             "Explain a place",
             "Tell what made a super-resolved window: which pixels, bands and, of a fusion, dates.",
-            ExplainInputs,
-            {"explanation": EXPLANATION},
+            ExplainExecution,
+            EXPLANATION,
             control=("sync-execute",),
         ),
         Process(
@@ -127,8 +130,8 @@ PROCESSES = {
             "Search a catalog",
             "Scenes that a STAC catalog, known by name, has of a box and a time; only where the "
             "operator allows it.",
-            Place,
-            {"scenes": SCENES},
+            SearchExecution,
+            SCENES,
             control=("sync-execute",),
         ),
         Process(
@@ -136,27 +139,39 @@ PROCESSES = {
             "Ingest scenes",
             "Take scenes of such a catalog into a cube: only the pixels of the box are read. Asked "
             "again, what is there stays as it is. Only where the operator allows it.",
-            IngestInputs,
-            {"summary": SUMMARY},
+            IngestExecution,
+            SUMMARY,
         ),
         Process(
             "evaluate",
             "Evaluate super-resolution",
             "Audit what is super-resolved of a view: against its input, and against truth where "
             "the cube has one; bicubic stands beside it.",
-            EvaluateInputs,
-            {"evaluation": EVALUATION},
+            EvaluateExecution,
+            EVALUATION,
         ),
     )
 }
 
 
 @router.get("/processes", responses=HTML_TOO)
-def processes(request: Request, f: Format = None) -> Response:
-    """Every process there is."""
+def processes(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    f: Format = None,
+) -> Response:
+    """Every process there is, or `limit` of them from `offset` on."""
     base = base_url(request)
-    listed = [process.summary(base) for process in PROCESSES.values()]
-    links = [link("self", f"{base}/processes"), link("root", f"{base}/")]
+    path, end = f"{base}/processes", offset + limit
+    listed = [process.summary(base) for process in list(PROCESSES.values())[offset:end]]
+    links = [
+        link("self", str(request.url)),
+        link("alternate", f"{path}?limit={limit}&offset={offset}&f=html", HTML, "As HTML"),
+        link("root", f"{base}/"),
+    ]
+    if end < len(PROCESSES):
+        links.append(link("next", f"{path}?limit={limit}&offset={end}"))
     return answer(request, {"title": "Processes", "processes": listed, "links": links}, f)
 
 
@@ -170,6 +185,6 @@ def process_description(
     """What one process takes and gives, and the operator's limit."""
     if process_id not in PROCESSES:
         known = ", ".join(PROCESSES)
-        raise NotFound(f"no process {process_id[:40]!r}; there are {known}")
+        raise NoSuchProcess(f"no process {process_id[:40]!r}; there are {known}")
     document = PROCESSES[process_id].document(base_url(request))
     return answer(request, document | {"limit_blocks": services.settings.limit_blocks}, f)

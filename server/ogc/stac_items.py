@@ -26,6 +26,7 @@ from datacube.stac.footprint import footprint_of
 from datacube.store.conventions import level_name
 from server.layers import LAYERS, TRUE_COLOUR, TRUTH, Layer, layers_of, version_of
 from server.ogc.answers import GEOJSON, Document, link, templated
+from server.ogc.shelf import UNREADABLE
 from sr_engine.registry import find_model, models
 
 RENDER = "https://stac-extensions.github.io/render/v2.0.0/schema.json"
@@ -128,12 +129,6 @@ class Entry:
         return found
 
 
-def holdings(catalog: Catalog) -> Iterator[Holding]:
-    """Every cube and, after each, its products."""
-    for cube_id in catalog.ids():
-        yield from holdings_of(catalog, cube_id)
-
-
 def holdings_of(catalog: Catalog, cube_id: str) -> Iterator[Holding]:
     """A cube and its products."""
     cube = catalog.open(cube_id)
@@ -144,14 +139,25 @@ def holdings_of(catalog: Catalog, cube_id: str) -> Iterator[Holding]:
 
 
 def find_holding(catalog: Catalog, collection_id: str) -> Holding:
-    """The collection of this id; raises NotFound."""
-    ids = catalog.ids()
-    for cube_id in ids:
-        if collection_id == cube_id or collection_id.startswith(f"{cube_id}-"):
+    """The collection of this id; raises NotFound, or why a cube it may be of cannot be read."""
+    broken: Exception | None = None
+    for cube_id in catalog.ids():
+        if not may_hold(cube_id, collection_id):
+            continue
+        try:
             for holding in holdings_of(catalog, cube_id):
                 if holding.id == collection_id:
                     return holding
+        except UNREADABLE as error:  # another cube may have a name that begins like this one's
+            broken = error
+    if broken is not None:
+        raise broken
     raise NotFound(f"no collection {collection_id[:80]!r}; /collections lists those there are")
+
+
+def may_hold(cube_id: str, collection_id: str) -> bool:
+    """Whether a collection of this id would be the cube, or a product of it."""
+    return collection_id == cube_id or collection_id.startswith(f"{cube_id}-")
 
 
 def product_document(base: str, holding: Holding) -> Document:

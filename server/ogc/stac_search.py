@@ -8,8 +8,9 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import shapely
@@ -21,7 +22,8 @@ from datacube import Catalog
 from datacube.errors import InvalidInput
 from datacube.sources.naming import parse_interval
 from server.ogc.edr_query import MAX_VERTICES, numbers
-from server.ogc.stac_items import Entry, holdings
+from server.ogc.shelf import Shelf
+from server.ogc.stac_items import Entry, holdings_of, may_hold
 from server.strict_json import Number
 
 MAX_ITEMS = 250  # on one page
@@ -125,21 +127,30 @@ class Page:
         return cls(tuple(rest[:size]), len(ordered), _encoded(rest[size - 1]) if more else None)
 
 
-def search(catalog: Catalog, body: SearchBody) -> Page:
-    """The page of all items that answer a search; unknown collections and ids match nothing."""
+def search(catalog: Catalog, body: SearchBody, shelf: Shelf) -> Page:
+    """The page of all items that answer a search; unknown collections and ids match nothing.
+
+    Cubes that cannot be read are named on the shelf, as far as the search may mean them.
+    """
     ground = body.ground()
     interval = parse_interval(body.moment) if body.moment is not None else None
-    found = []
-    for holding in holdings(catalog):
-        if body.collections is not None and holding.id not in body.collections:
-            continue
-        found += [
-            entry
-            for entry in holding.entries()
-            if (body.ids is None or entry.id in body.ids)
-            and (interval is None or interval.holds(entry.one.scene.datetime))
-            and (ground is None or bool(shapely.intersects(ground, entry.ground)))
-        ]
+    wanted = body.collections
+
+    def matching(cube_id: str) -> Iterator[Entry]:
+        for holding in holdings_of(catalog, cube_id):
+            if wanted is None or holding.id in wanted:
+                for entry in holding.entries():
+                    if (
+                        (body.ids is None or entry.id in body.ids)
+                        and (interval is None or interval.holds(entry.one.scene.datetime))
+                        and (ground is None or bool(shapely.intersects(ground, entry.ground)))
+                    ):
+                        yield entry
+
+    found: list[Entry] = []
+    for cube_id in catalog.ids():
+        if wanted is None or any(may_hold(cube_id, name) for name in wanted):
+            found += shelf.told(cube_id, partial(matching, cube_id))
     return Page.of(found, body)
 
 
