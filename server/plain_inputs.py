@@ -20,6 +20,7 @@ from datacube.errors import InvalidInput, SrcubeError
 from datacube.stac.errors import Absent, Unreachable
 from datacube.stac.fetch import Fetcher, Limits
 from datacube.stac.hrefs import Policy
+from server.clients import gone
 from server.errors import UpstreamSilent
 from server.strict_json import StrictRequest, StrictRoute, parse
 
@@ -103,7 +104,7 @@ class _ExecuteRequest(StrictRequest):
             hosts = self.app.state.services.settings.input_hosts
             searches = self.app.state.tasks.searches
             data, _ = await searches.run(
-                ("input", href), lambda: _asked(name, href, hosts), self.is_disconnected
+                ("input", href), lambda: _asked(name, href, hosts), gone(self)
             )
         try:
             return parse(data)

@@ -54,13 +54,10 @@ def simulate_season(seed: int, shape: tuple[int, int] = SHAPE, most: int = MOST_
     Midsummer's own is not shifted: it lies on the truth's grid.
     """
     landscape, passes = build_landscape(seed, shape), plan_season(seed, dates=DATES, truth_dates=1)
-    passes = [
-        replace(one, shift_px=(0.0, 0.0)) if number == WANTED else one
-        for number, one in enumerate(passes)
-    ]
+    still = replace(passes[WANTED], shift_px=(0.0, 0.0))
     dates = []
     for number in sorted(range(DATES), key=lambda number: abs(number - WANTED)):
-        shot = acquire(landscape, passes[number], GUIDES)
+        shot = acquire(landscape, still if number == WANTED else passes[number], GUIDES)
         values = reflectance_from_dn(shot.dn)
         values[:, ~clear_mask(shot.scl, dilation_px=2)] = np.nan
         if number == WANTED:
