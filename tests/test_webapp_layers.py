@@ -79,7 +79,9 @@ def test_consistency_and_interval_are_drawn_by_the_ramp_of_their_legend(
         expect(visitor.caption("left").locator(".legend")).to_have_count(0)
         ramp = legend.locator(".ramp").evaluate("element => element.style.background")
         ends = [tuple(map(int, found)) for found in re.findall(r"rgb\((\d+), (\d+), (\d+)\)", ramp)]
-        colours = np.array([cmap.get(layer.colormap)[one][:3] for one in range(256)], np.int16)
+        colours = np.array(
+            [cmap.get(layer.colormap or "")[one][:3] for one in range(256)], np.int16
+        )
         assert [ends[0], ends[-1]] == [tuple(colours[0]), tuple(colours[-1])]
         pictures[layer_id] = seen = visitor.screen()[PART]
         near = np.abs(seen.reshape(-1, 1, 3) - colours).max(axis=2).min(axis=1)

@@ -1,5 +1,6 @@
 """Blocks come while a person looks on: where the view rests, one by one, the middle first."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,7 +222,7 @@ def test_the_automatic_mode_computes_where_the_view_comes_to_rest(
 
     def note(request: Request) -> None:
         if request.method == "POST" and "super-resolve/execution" in request.url:
-            boxes.append(request.post_data_json["inputs"]["bbox"])
+            boxes.append(json.loads(request.post_data or "")["inputs"]["bbox"])
 
     page.on("request", note)
     grey = page.locator(".pending-note:visible")

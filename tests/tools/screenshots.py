@@ -158,8 +158,9 @@ def _at_work(visitor: Visitor) -> None:
     collection = visitor.page.request.get(f"{visitor.base_url}/collections/simulated").json()
     shown = visitor.caption("right").locator(".date").inner_text()
     others = [one["datetime"] for one in collection["scenes"] if shown not in one["datetime"]]
-    width = (visitor.page.viewport_size or {})["width"]
-    date = others[[screen[0] for screen in SCREENS].index(width)]
+    size = visitor.page.viewport_size
+    assert size is not None
+    date = others[SCREENS.index((size["width"], size["height"]))]
     visitor.page.evaluate(
         "date => { location.hash = location.hash.replace(/date=[^&]*/g, `date=${date}`); }", date
     )
