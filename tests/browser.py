@@ -76,7 +76,7 @@ class Visitor:
         assert answer is not None
         assert answer.ok, f"the page answers {answer.status}"
         expect(self.caption("right").locator("strong")).to_be_visible(timeout=PATIENCE_MS)
-        if "Simulated" not in self.page.locator(".srcube .notice").inner_text():
+        if "Simul" not in self.page.locator(".srcube .notice").inner_text():
             self.choose("Collection", "Simulated")
         self.settle()
 

@@ -42,11 +42,17 @@ def live_server(demo_catalog: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Like `live_server`, for tests that count on nothing having been computed before."""
+def fresh_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Like `demo_catalog`, for tests that count on nothing having been computed before."""
     root = tmp_path_factory.mktemp("fresh")
     build_simulated(Catalog(open_storage(root)), "simulated", size=SIZE)
-    with serving(Settings(data=str(root), port=0, limit_blocks=16)) as url:
+    return root
+
+
+@pytest.fixture(scope="module")
+def fresh_server(fresh_catalog: Path) -> Iterator[str]:
+    """Like `live_server`, of the fresh catalog."""
+    with serving(Settings(data=str(fresh_catalog), port=0, limit_blocks=16)) as url:
         yield url
 
 

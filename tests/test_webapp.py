@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from datacube import Catalog, open_storage
+from datacube.demo import DemoSize, build_demo
 from server.layer_list import DIFFERENCE, LAYERS
 from sr_engine.planes import Quality
 from webapp.catalog import PRESETS, Collection, showable
 from webapp.explorer import Explorer
 from webapp.job_panel import job_text, plan_text
 from webapp.swipe_map import ASSETS
-from webapp.words import LANGUAGES, catalogue
+from webapp.words import LANGUAGES, catalogue, demo_in
 from webapp.words.english import ENGLISH
 
 OWN_ASSETS = sorted(
@@ -263,6 +265,17 @@ def test_layers_and_their_units_are_in_the_catalogue_as_the_server_says_them() -
     # What is the same word in both languages, or a name.
     same = {key for key, text in LANGUAGES["de"].items() if text == ENGLISH[key]}
     assert len(same) < len(ENGLISH) / 12, sorted(same)
+
+
+def test_the_demo_is_in_the_catalogue_as_the_server_says_it(tmp_path: Path) -> None:
+    catalog = Catalog(open_storage(tmp_path))
+    build_demo(catalog, lambda _: None, DemoSize(shape=(72, 90), dates=1, truth_dates=1))
+    said = [catalog.open(name).attributes for name in catalog.ids()]
+    assert len(said) >= 3
+    texts = {one.get(key) for one in said for key in ("title", "notice", "attribution")}
+    german = demo_in("de")
+    assert texts - {"", None} <= set(german)
+    assert all(german[text] != text for text in texts - {"", None})
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))

@@ -36,10 +36,10 @@ def fixture_browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(name="visitor", scope="module")
-def fixture_visitor(browser: Browser, live_server: str) -> Iterator[Visitor]:
+def fixture_visitor(browser: Browser, fresh_server: str) -> Iterator[Visitor]:
     """One page for all, on its middle and super-resolved; nothing complained in the end."""
     context = browser.new_context(viewport={"width": 1240, "height": 760}, reduced_motion="reduce")
-    visitor = Visitor(context.new_page(), live_server)
+    visitor = Visitor(context.new_page(), fresh_server)
     visitor.open()
     visitor.page.get_by_role("button", name="Analyse", exact=True).click()
     yield visitor
@@ -48,10 +48,10 @@ def fixture_visitor(browser: Browser, live_server: str) -> Iterator[Visitor]:
 
 
 @pytest.fixture(name="cube")
-def fixture_cube(demo_catalog: Path, visitor: Visitor) -> Cube:
+def fixture_cube(fresh_catalog: Path, visitor: Visitor) -> Cube:
     """The cube as it is once the page has had its blocks computed."""
     visitor.settle()
-    return Catalog(open_storage(demo_catalog)).open("simulated")
+    return Catalog(open_storage(fresh_catalog)).open("simulated")
 
 
 def tool(visitor: Visitor) -> Locator:
@@ -163,16 +163,18 @@ def test_a_date_picked_in_the_series_is_the_date_shown(visitor: Visitor, cube: C
 
 
 def test_a_line_drawn_by_keys_tells_its_values_and_saves_them(
-    visitor: Visitor, tmp_path: Path
+    visitor: Visitor, cube: Cube, tmp_path: Path
 ) -> None:
     page, body = visitor.page, tool(visitor)
     body.get_by_role("button", name="Line", exact=True).click()
     frame = page.locator(".srcube .map")
     frame.focus()
+    ends = []
     for keys in (("Enter",), ("ArrowRight", "Enter"), ("ArrowDown", "Enter")):
         for key in keys:
             page.keyboard.press(key)
-            page.wait_for_timeout(300)
+            visitor.settle()
+        ends.append(visitor.place())
     page.keyboard.press("Backspace")  # the last place is taken back
     body.get_by_role("button", name="Finish").click()
     visitor.settle()
@@ -190,12 +192,51 @@ def test_a_line_drawn_by_keys_tells_its_values_and_saves_them(
     values = np.array([float(row[SR]) for row in rows])
     coarse = np.array([float(row[LR]) for row in rows])
     assert np.unique(values).size > 1.5 * np.unique(coarse).size
+    check_transect(visitor, cube, rows, [(lon, lat) for lat, lon, _ in ends[:2]])
     expect(figure.locator("path.band").first).to_be_attached()
     box = figure.locator("svg.plot").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(figure.locator(".readout")).to_contain_text(LR)
     expect(page.locator('.srcube path[fill="#ffb000"]')).to_have_count(1)  # the place on the map
+
+
+def check_transect(
+    visitor: Visitor, cube: Cube, rows: list[dict[str, str]], ends: list[tuple[float, float]]
+) -> None:
+    """Every value is what the cube holds of the pixel at its distance along the line."""
+    date = visitor.caption("right").locator(".date").inner_text()
+    slot = next(one.slot for one in cube.scenes if one.scene.stamp.startswith(date))
+    model, band = find_model(DEFAULT_MODEL), BANDS.index("B08")
+    path = product_path(cube, model)
+    widen = 1e-5 * calibration_of(model.card).multipliers["0.90"]["B08"]
+    metres = np.array([float(row["Distance, m"]) for row in rows])
+    east, north = (
+        np.interp(metres, metres[[0, -1]], ends_of) for ends_of in zip(*ends, strict=True)
+    )
+    compared = 0
+    for row, lon, lat in zip(rows, east, north, strict=True):
+        if near_a_rim(cube, lon, lat):
+            continue
+        compared += 1
+        fine = indices(cube, lon, lat, 4)
+        assert float(row[LR]) == pytest.approx(
+            lr_at(cube, slot, "B08", indices(cube, lon, lat)), abs=1e-5
+        )
+        for name, stored in ((SR, path), ("Truth (simulated), 2.5 m", TRUTH)):
+            value = reflectance_from_dn(product_at(cube, stored, slot, fine))[band]
+            assert float(row[name]) == pytest.approx(float(value), abs=1e-5), name
+        half = widen * (int(product_at(cube, path, slot, fine, "scale_B08")) - 1)
+        assert float(row[f"{SR} ± 90 %"]) == pytest.approx(half, abs=2e-5)
+    assert compared > 0.8 * len(rows)
+
+
+def near_a_rim(cube: Cube, lon: float, lat: float) -> bool:
+    """Whether a place is so near the rim of a fine pixel that a centimetre decides whose it is."""
+    to_grid = Transformer.from_crs("EPSG:4326", cube.grid.crs, always_xy=True)
+    x, y = to_grid.transform(lon, lat)
+    at = cube.grid.refined(4).pixel_coordinates(x=np.array([x]), y=np.array([y]))
+    return any(abs(one[0] % 1 - 0.5) > 0.47 for one in at)
 
 
 def ring_of(cube: Cube) -> list[list[float]]:

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 import rasterio
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from playwright.sync_api import Download, Locator, ViewportSize, expect
 
@@ -20,6 +21,7 @@ from tests.browser import GRIP_PX, PATIENCE_MS, Pixels, Visitor, chromium, diffe
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
 
 SCREEN = ViewportSize(width=1200, height=640)
+FOOT_MARGIN_PX, LINE_PX = 10, 17  # of what is written beneath a picture
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +61,7 @@ def saved(visitor: Visitor, button: str, *, count: int = 1) -> list[Path]:
 def test_the_picture_is_what_was_on_the_screen_with_a_foot(visitor: Visitor) -> None:
     (path,) = saved(visitor, "Save PNG")
     image = np.asarray(Image.open(path).convert("RGB"), dtype=np.int16)
-    box = visitor.page.locator(".srcube .map").bounding_box()
-    assert box is not None
-    left, top, width, height = (round(box[key]) for key in ("x", "y", "width", "height"))
+    left, top, width, height = map_box(visitor)
     seen = visitor.screen()[top : top + height, left : left + width]
     assert image.shape[1] == width
     cut = round(visitor.cut[0]) - left
@@ -74,9 +74,48 @@ def test_the_picture_is_what_was_on_the_screen_with_a_foot(visitor: Visitor) -> 
     rows = slice(round(label["y"]) - top, round(label["y"] + label["height"]) - top)
     columns = slice(round(label["x"]) - left, round(label["x"] + label["width"]) - left)
     assert difference(image[rows, columns], seen[rows, columns]) < 6
+    assert len(image) - height > 60
+    lines = foot_lines(image, height)
+    assert len(lines) >= 6  # place, both sides with their dates, notice, credit, what made it
+    assert min(line.sum() for line in lines) > 100  # there are words in each
+
+
+def foot_lines(image: Pixels, height: int) -> list[NDArray[np.bool_]]:
+    """Where there is ink in each line of the foot beneath a map so high."""
     foot = image[height:]
-    assert len(foot) > 60
-    assert np.abs(foot - foot[0, 0]).max() > 100  # there are words in it
+    ink = np.abs(foot - foot[0, 0]).max(axis=2) > 100
+    lines = range(FOOT_MARGIN_PX, len(foot) - FOOT_MARGIN_PX, LINE_PX)
+    return [ink[top : top + LINE_PX] for top in lines]
+
+
+def other_date(visitor: Visitor) -> None:
+    """Choose the other one of the two dates; both sides show it then."""
+    before = visitor.caption("left").locator(".date").inner_text()
+    slider = visitor.page.get_by_role("slider", name="Date")
+    slider.focus()
+    first = slider.get_attribute("aria-valuenow") == "0"
+    visitor.page.keyboard.press("ArrowRight" if first else "ArrowLeft")
+    expect(visitor.caption("left").locator(".date")).not_to_have_text(before)
+    visitor.settle()
+
+
+def test_the_foot_of_a_picture_names_the_date_that_is_shown(visitor: Visitor) -> None:
+    visitor.choose("Right of the handle", "Scene classification")  # is there on every date
+    visitor.settle()
+    height = map_box(visitor)[3]
+    feet = []
+    for _ in range(3):  # one date, the other, and the first again
+        (path,) = saved(visitor, "Save PNG")
+        image = np.asarray(Image.open(path).convert("RGB"), dtype=np.int16)
+        feet.append(foot_lines(image, height))
+        other_date(visitor)
+    other_date(visitor)
+    visitor.choose("Right of the handle", "Super-resolved")
+    visitor.settle()
+    first, second, again = feet
+    changed = [bool((one != two).any()) for one, two in zip(first, second, strict=True)]
+    assert changed == [False, True, True, *[False] * (len(first) - 3)]  # the lines of either side
+    assert all((one == two).all() for one, two in zip(first, again, strict=True))
 
 
 @pytest.mark.parametrize("mode", ["Lens", "Difference"])
@@ -119,6 +158,43 @@ def test_the_dates_of_a_side_as_a_film(visitor: Visitor) -> None:
     (path,) = saved(visitor, "Dates of the left side")
     first, second = frames_of(path)
     assert difference(first[150:300], second[150:300]) > 0.5
+    height = map_box(visitor)[3]
+    lines = [foot_lines(one, height) for one in (first, second)]
+    assert min(line.sum() for line in lines[0]) > 100
+    changed = [int((one != two).sum()) for one, two in zip(*lines, strict=True)]
+    assert changed[1] > 20  # the date of the side
+    assert sum(changed) == changed[1]  # place, notice, credit and name stay
+
+
+def test_date_and_scale_bar_are_burnt_into_a_film_as_they_are_on_the_page(visitor: Visitor) -> None:
+    (path,) = saved(visitor, "Dates of the left side")
+    frames = frames_of(path)
+    date = visitor.caption("left").locator(".date")
+    bar = visitor.page.locator(".srcube .leaflet-control-scale-line")
+    seen = part_of(visitor.screen(), visitor, date, screen=True)
+    shown, other = sorted(difference(part_of(one, visitor, date), seen) for one in frames)
+    assert shown < 6  # a GIF has fewer colours
+    assert other > shown + 3
+    for one in frames:
+        ink = part_of(one, visitor, bar).max(axis=2) < 90
+        assert ink.mean() > 0.05  # its ends, its line and its number
+
+
+def map_box(visitor: Visitor) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the map on the screen."""
+    box = visitor.page.locator(".srcube .map").bounding_box()
+    assert box is not None
+    left, top, width, height = (round(box[key]) for key in ("x", "y", "width", "height"))
+    return left, top, width, height
+
+
+def part_of(image: Pixels, visitor: Visitor, what: Locator, *, screen: bool = False) -> Pixels:
+    """Where something stands on the page, of the screen or of a picture of the map."""
+    box = what.bounding_box()
+    assert box is not None
+    left, top = (0, 0) if screen else map_box(visitor)[:2]
+    x, y = round(box["x"]) - left, round(box["y"]) - top
+    return image[y : y + round(box["height"]), x : x + round(box["width"])]
 
 
 def test_a_film_as_mp4(visitor: Visitor) -> None:

@@ -1,13 +1,17 @@
 """A person draws the operator's overlays and a file of their own over the map."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from playwright.sync_api import Locator, ViewportSize, expect
+from pyproj import Transformer
 from rasterio.transform import from_bounds
 
 from datacube import Catalog, open_storage
@@ -19,7 +23,7 @@ from tests.test_overlays import TileServer, entry
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest.*:DeprecationWarning")
 
 SCREEN = ViewportSize(width=1200, height=800)
-MAGENTA = (230, 0, 200)
+MAGENTA, GREEN = (230, 0, 200), (0, 200, 40)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +38,21 @@ def elsewhere() -> Iterator[TileServer]:
 
 
 @pytest.fixture(scope="module")
+def wms() -> Iterator[TileServer]:
+    """A WMS of somebody else's, which draws any ground in one colour."""
+    with TileServer(body=flat_png(GREEN)).serving() as server:
+        yield server
+
+
+def flat_png(colour: tuple[int, int, int]) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (256, 256), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
 def visitor(
-    demo_catalog: Path, bounds: tuple[float, ...], elsewhere: TileServer,
+    demo_catalog: Path, bounds: tuple[float, ...], elsewhere: TileServer, wms: TileServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Visitor]:  # fmt: skip
     folder = tmp_path_factory.mktemp("registry")
@@ -50,6 +67,7 @@ def visitor(
     registry.write_text(
         entry("flat", "cog", "flat.tif", 'attribution = "Nobody"', "maxzoom = 22")
         + entry("broken", "xyz", elsewhere.url + "/{z}/{x}/{y}")
+        + entry("drawn", "wms", wms.url + "/map", 'layers = "a,b"', "maxzoom = 22")
     )
     settings = Settings(data=str(demo_catalog), port=0, limit_blocks=16, registry=registry)
     with serving(settings) as url, chromium() as browser:
@@ -69,9 +87,13 @@ def fixture_tool(visitor: Visitor) -> Locator:
     return visitor.page.locator(".srcube .dock")
 
 
-def share_magenta(strip: Pixels) -> float:
-    apart = np.abs(strip - np.array(MAGENTA)).max(axis=2)
+def share_of(strip: Pixels, colour: tuple[int, int, int]) -> float:
+    apart = np.abs(strip - np.array(colour)).max(axis=2)
     return float((apart < 14).mean())
+
+
+def share_magenta(strip: Pixels) -> float:
+    return share_of(strip, MAGENTA)
 
 
 def test_an_overlay_covers_the_map_or_one_side_of_the_comparison(
@@ -98,6 +120,53 @@ def test_an_overlay_covers_the_map_or_one_side_of_the_comparison(
     assert share_magenta(visitor.strips()[0]) < 0.05
     tool.get_by_label("Overlay flat", exact=True).uncheck()
     expect(credit).to_be_hidden()
+
+
+def test_an_overlay_beneath_is_seen_around_the_cube_and_one_over_it_everywhere(
+    visitor: Visitor, tool: Locator
+) -> None:
+    for _ in range(3):
+        visitor.page.get_by_role("button", name="Zoom out").click()
+        visitor.settle()
+    around = slice(300, 400), slice(310, 370)  # of the screen: at the map's left rim
+    for place, on_the_cube in (("beneath", False), ("over", True)):
+        tool.get_by_label("Overlay flat", exact=True).check()
+        tool.get_by_label("Where Overlay flat lies").select_option(place)
+        tool.get_by_label("Opacity of Overlay flat").press("End")
+        visitor.settle()
+        assert share_magenta(visitor.screen()[around]) > 0.95
+        for strip in middles(visitor):
+            assert (share_magenta(strip) > 0.95) is on_the_cube
+            assert (share_magenta(strip) < 0.05) is not on_the_cube
+    tool.get_by_label("Overlay flat", exact=True).uncheck()
+    visitor.page.get_by_role("button", name="Back to the middle").click()
+    visitor.settle()
+
+
+def middles(visitor: Visitor) -> tuple[Pixels, Pixels]:
+    """Little of either side: the whole cube is not much larger on the screen than the grip."""
+    left, right = (visitor.strip(offset_px=one, width_px=20, height_px=40) for one in (-50, 30))
+    return left, right
+
+
+def test_a_wms_is_drawn_where_its_ground_lies(
+    visitor: Visitor, tool: Locator, wms: TileServer
+) -> None:
+    tool.get_by_label("Overlay drawn", exact=True).check()
+    tool.get_by_label("Opacity of Overlay drawn").press("End")
+    tool.get_by_label("Where Overlay drawn lies").select_option("right")
+    visitor.settle()
+    left, right = visitor.strips()
+    assert share_of(right, GREEN) > 0.95
+    assert share_of(left, GREEN) < 0.05
+    lat, lon, _ = visitor.place()
+    asked = [parse_qs(urlsplit(one).query) for one in wms.asked]
+    assert {(one["REQUEST"][0], one["LAYERS"][0]) for one in asked} == {("GetMap", "a,b")}
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform(lon, lat)
+    boxes = [tuple(map(float, one["BBOX"][0].split(","))) for one in asked]
+    assert any(box[0] < x < box[2] and box[1] < y < box[3] for box in boxes)
+    tool.get_by_label("Overlay drawn", exact=True).uncheck()
+    visitor.settle()
 
 
 def test_an_overlay_that_does_not_answer_says_so_in_its_own_row(tool: Locator) -> None:

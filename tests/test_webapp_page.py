@@ -30,12 +30,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, live_server: str) -> Iterator[Callable[[], Visitor]]:
+def visit(browser: Browser, live_server: str) -> Iterator[Callable[..., Visitor]]:
     """Open the explorer as a new visitor; afterwards nobody's browser may have complained."""
     visitors: list[Visitor] = []
 
-    def arrive() -> Visitor:
-        visitor = Visitor(browser.new_context(viewport=SCREEN).new_page(), live_server)
+    def arrive(url: str = live_server) -> Visitor:
+        visitor = Visitor(browser.new_context(viewport=SCREEN).new_page(), url)
         visitors.append(visitor)
         visitor.open()
         return visitor
@@ -48,7 +48,7 @@ def visit(browser: Browser, live_server: str) -> Iterator[Callable[[], Visitor]]
 
 
 @pytest.fixture
-def visitor(visit: Callable[[], Visitor]) -> Visitor:
+def visitor(visit: Callable[..., Visitor]) -> Visitor:
     return visit()
 
 
@@ -127,7 +127,10 @@ def zoom(visitor: Visitor, direction: str, *, steps: int) -> None:
     visitor.settle()
 
 
-def test_button_super_resolves_the_blocks_that_are_still_grey(visitor: Visitor) -> None:
+def test_button_super_resolves_the_blocks_that_are_still_grey(
+    visit: Callable[..., Visitor], fresh_server: str
+) -> None:
+    visitor = visit(fresh_server)
     zoom(visitor, "in", steps=2)
     visitor.choose("Model", "Wiener deconvolution x2")  # computes what is in view, and no more
     visitor.settle()
@@ -197,7 +200,7 @@ def test_uncertainty_of_the_fusion_comes_with_a_legend(visitor: Visitor) -> None
     assert colourfulness(after) > 3
 
 
-def test_visitors_do_not_share_state(visit: Callable[[], Visitor]) -> None:
+def test_visitors_do_not_share_state(visit: Callable[..., Visitor]) -> None:
     one, other = visit(), visit()
     title = other.caption("left").locator("strong").inner_text()
     one.choose("Left of the handle", "Truth")
@@ -231,7 +234,10 @@ def keep_the_worker_busy(visitor: Visitor) -> None:
         assert ask.post(address, data={"inputs": inputs}).status == 201
 
 
-def test_cancel_stops_the_job_and_what_was_not_computed_stays_grey(visitor: Visitor) -> None:
+def test_cancel_stops_the_job_and_what_was_not_computed_stays_grey(
+    visit: Callable[..., Visitor], fresh_server: str
+) -> None:
+    visitor = visit(fresh_server)
     keep_the_worker_busy(visitor)
     with visitor.page.expect_response("**/execution") as answer:
         visitor.choose("Model", "Bicubic x4")

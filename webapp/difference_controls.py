@@ -1,24 +1,24 @@
 """The choice of what is subtracted from what on one side, and how that is drawn."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from webapp.catalog import Collection
 from webapp.difference import DIVERGING, USUAL_RANGE, Difference, Operand, operands_of
-from webapp.range_control import RangeControl
+from webapp.range_control import RangedControls
 from webapp.state import Index, scene_label
 from webapp.style import FIELD
 
 BAND = "band:"  # before the name of a band, in the list of values
 
 
-class DifferenceControls:
+class DifferenceControls(RangedControls):
     """Selects for the two layers, the other date, the value and the colours; and their range."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
-        self._words = words
+        super().__init__(words, visible=False)
         self.minuend = pmui.Select(label=words["difference_minuend"], options={}, **FIELD)
         self.subtrahend = pmui.Select(label=words["difference_subtrahend"], options={}, **FIELD)
         self.date = pmui.Select(label=words["difference_date"], options={}, **FIELD)
@@ -29,11 +29,6 @@ class DifferenceControls:
         maps = list(DIVERGING)
         self.colormap = pmui.Select(label=words["look_colormap"], options=maps, value=maps[0],
                                     **FIELD)  # fmt: skip
-        self.range = RangeControl(words)
-        self._rescale = ""
-        self._visible = False
-        self._quiet = False
-        self._listener: Callable[[], None] = lambda: None
         for control in (self.minuend, self.subtrahend, self.date, self.colormap):
             control.param.watch(lambda _: self._changed(), "value")
         self.quantity.param.watch(lambda _: self._reset(), "value")
@@ -43,10 +38,6 @@ class DifferenceControls:
     def widgets(self) -> list[Viewable]:
         """The controls from top to bottom."""
         return [*self._selects(), self.range.row]
-
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when the person has chosen something else."""
-        self._listener = listener
 
     def offer(
         self,
@@ -65,8 +56,7 @@ class DifferenceControls:
         values = {f"{one.name}: {one.title}": one.name for one in indices}
         for band in collection.bands:
             values[self._words["difference_band"].format(band=band)] = BAND + band
-        self._quiet = True
-        try:
+        with self._quietly():
             self.minuend.param.update(options=operands, value=chosen.minuend.key)
             self.subtrahend.param.update(options=operands, value=chosen.subtrahend.key)
             same = {self._words["difference_same_date"]: ""}
@@ -74,21 +64,8 @@ class DifferenceControls:
             quantity = chosen.index or BAND + chosen.band
             self.quantity.param.update(options=values, value=quantity)
             self.colormap.value = chosen.colormap
-        finally:
-            self._quiet = False
         self._rescale = "" if chosen.rescale == USUAL_RANGE else chosen.rescale
         self._draw()
-
-    def show(self, *, visible: bool) -> None:
-        """Show or hide all of it."""
-        self._visible = visible
-        self._draw()
-
-    def stretch_to(self, rescale: str) -> None:
-        """Stretch to another range, "low,high", and tell the listener."""
-        self._rescale = rescale
-        self._draw()
-        self._listener()
 
     @property
     def value(self) -> Difference:

@@ -20,6 +20,7 @@ from webapp.side_controls import SideControls
 from webapp.state import SIDES, Checked, Index, Look, SideState, check_side, indices_of
 from webapp.style import FIELD, PLAIN
 from webapp.swipe_map import SwipeMap
+from webapp.words import demo_in
 
 
 class Explorer:
@@ -31,7 +32,7 @@ class Explorer:
         looks = [{"bands": one.bands_query, "rescale": one.rescale_query} for one in PRESETS]
         self.map = SwipeMap(
             api_url=api_url, assets_url=assets_url, strings=dict(words), looks=looks,
-            sizing_mode="stretch_both",
+            demo=dict(demo_in(words["language"])), sizing_mode="stretch_both",
         )  # fmt: skip
         self.collection = pmui.Select(
             label=words["collection"], options={}, **{**FIELD, "margin": (16, 16, 7, 16)}

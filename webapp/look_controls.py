@@ -8,7 +8,7 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from webapp.catalog import BandPreset, Collection
-from webapp.range_control import RangeControl
+from webapp.range_control import RangedControls
 from webapp.state import COLORMAPS, Index, Look, scene_label
 from webapp.style import FIELD
 
@@ -57,11 +57,11 @@ class DateControl:
         self.slider.value = date
 
 
-class LookControls:
+class LookControls(RangedControls):
     """Bands or an index, its colour map, and the range that is stretched over the colours."""
 
     def __init__(self, words: Mapping[str, str], label: str) -> None:
-        self._words = words
+        super().__init__(words, visible=True)
         self.bands = pmui.Select(label=label, options={}, **FIELD)
         self.index = pmui.Select(
             label=words["look_index_name"], options={}, searchable=True, filter_on_search=True,
@@ -71,12 +71,7 @@ class LookControls:
         self.colormap = pmui.Select(
             label=words["look_colormap"], options=maps, value=maps[0], visible=False, **FIELD
         )
-        self.range = RangeControl(words)
         self._presets: dict[str, BandPreset] = {}
-        self._rescale = ""
-        self._visible = True
-        self._quiet = False
-        self._listener: Callable[[], None] = lambda: None
         for control in (self.bands, self.index):
             control.param.watch(lambda _: self._chosen(), "value")
         self.colormap.param.watch(lambda _: self._coloured(), "value")
@@ -86,10 +81,6 @@ class LookControls:
         """The controls from top to bottom."""
         return [self.bands, self.index, self.colormap, self.range.row]
 
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when the person has chosen another look."""
-        self._listener = listener
-
     def offer(self, collection: Collection, indices: Sequence[Index], look: Look) -> None:
         """Offer what a collection's bands allow, without telling the listener."""
         self._presets = {preset.key: preset for preset in collection.presets()}
@@ -97,25 +88,11 @@ class LookControls:
         if indices:
             titles[self._words["look_index"]] = INDEX
         names = {f"{one.name}: {one.title}": one.name for one in indices}
-        self._quiet = True
-        try:
+        with self._quietly():
             self.bands.param.update(options=titles, value=None)
             first = "NDVI" if "NDVI" in names.values() else next(iter(names.values()), None)
             self.index.param.update(options=names, value=first)
-        finally:
-            self._quiet = False
         self.value = look
-
-    def show(self, *, visible: bool) -> None:
-        """Show or hide all of it."""
-        self._visible = visible
-        self._draw()
-
-    def stretch_to(self, rescale: str) -> None:
-        """Stretch to another range, "low,high", and tell the listener."""
-        self._rescale = rescale
-        self._draw()
-        self._listener()
 
     @property
     def value(self) -> Look:
@@ -126,13 +103,10 @@ class LookControls:
     @value.setter
     def value(self, look: Look) -> None:
         by_bands = {preset.bands_query: key for key, preset in self._presets.items()}
-        self._quiet = True
-        try:
+        with self._quietly():
             self.bands.value = INDEX if look.index else by_bands.get(look.bands)
             if look.index:
                 self.index.value, self.colormap.value = look.index, look.colormap
-        finally:
-            self._quiet = False
         self._rescale = "" if look.rescale == self._usual().rescale else look.rescale
         self._draw()
 

@@ -25,6 +25,7 @@ class SwipeMap(JSComponent):
     api_url = param.String(default="/", doc="Root of the HTTP interface, as seen by the browser.")
     assets_url = param.String(doc="Folder of the explorer's modules, as seen by the browser.")
     strings = param.Dict(default={}, doc="The words of the page.")
+    demo = param.Dict(default={}, doc="What the server says of its demo, in the page's language.")
     looks = param.List(default=[], item_type=dict, doc="Bands and stretches, best first.")
     dark = param.Boolean(default=False)
 

@@ -4,6 +4,7 @@ Simulates a small catalog, serves it, and writes `screenshots/WIDTHxHEIGHT/STATE
 small notebook and a phone. Nothing is compared: what is wrong is for a person to see.
 """
 
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from rasterio.transform import from_bounds
 
 from datacube import Catalog, open_storage
 from datacube.demo import DemoSize, build_simulated
 from datacube.settings import Settings
 from server.cli import prepare_opening
-from tests.browser import FLAGS, Visitor
+from tests.browser import FLAGS, PATIENCE_MS, Visitor
 from tests.conftest import serving
 from tests.tools.debian import chromium
 
@@ -89,8 +90,9 @@ def _drawer(visitor: Visitor) -> None:
     """On a phone the controls are in a drawer; elsewhere they stand beside the map."""
     visitor.open()
     if visitor.page.get_by_role("combobox", name="Collection").is_hidden():
-        visitor.page.locator("button[aria-label*='idebar'], .sidebar-toggle").first.click()
-        visitor.page.wait_for_timeout(500)
+        visitor.page.get_by_role("button", name="Open drawer").click()
+        visitor.page.get_by_role("button", name="Fit to view").wait_for()  # what is drawn last
+        visitor.settle()
 
 
 def _embedded(visitor: Visitor) -> None:
@@ -107,10 +109,18 @@ def _compare(mode: str) -> Callable[[Visitor], None]:
 
 def _tool(name: str) -> Callable[[Visitor], None]:
     def act(visitor: Visitor) -> None:
+        _close_dock(visitor)
         visitor.page.get_by_role("button", name=name, exact=True).click()
         visitor.settle()
 
     return act
+
+
+def _close_dock(visitor: Visitor) -> None:
+    """On a phone it lies over the buttons of the other tools."""
+    close = visitor.page.locator(".srcube .dock .close")
+    if close.is_visible():
+        close.click()
 
 
 def _why(visitor: Visitor) -> None:
@@ -136,25 +146,27 @@ def _overlays(visitor: Visitor) -> None:
 
 def _no_overlays(visitor: Visitor) -> None:
     visitor.page.locator(".srcube .dock input[type='checkbox']").first.uncheck()
-    visitor.page.locator(".srcube .dock .close").click()
+    _close_dock(visitor)
 
 
 def _at_work(visitor: Visitor) -> None:
-    """A job under way, with blocks that are still to come."""
+    """A job under way on a date of this screen's own: some blocks are there, others to come."""
+    _close_dock(visitor)
     for _ in range(2):
         visitor.page.get_by_role("button", name="Zoom out").click()
         visitor.settle()
     collection = visitor.page.request.get(f"{visitor.base_url}/collections/simulated").json()
-    inputs = {"collection": "simulated", "model": "fusion-x4",
-              "datetime": collection["scenes"][0]["datetime"],
-              "bbox": collection["extent"]["spatial"]["bbox"][0]}  # fmt: skip
-    execution = f"{visitor.base_url}/processes/super-resolve/execution"
-    visitor.page.request.post(execution, data={"inputs": inputs})
+    shown = visitor.caption("right").locator(".date").inner_text()
+    others = [one["datetime"] for one in collection["scenes"] if shown not in one["datetime"]]
+    size = visitor.page.viewport_size
+    assert size is not None
+    date = others[SCREENS.index((size["width"], size["height"]))]
     visitor.page.evaluate(
-        "location.hash = location.hash.replace(/right.model=[^&]*/, 'right.model=wiener-x2')"
+        "date => { location.hash = location.hash.replace(/date=[^&]*/g, `date=${date}`); }", date
     )
-    visitor.page.locator(".srcube .job").wait_for()
-    visitor.page.wait_for_timeout(800)
+    some = re.compile("[1-9][0-9]* (of|von)")
+    expect(visitor.page.locator(".srcube .job")).to_contain_text(some, timeout=PATIENCE_MS)
+    visitor.page.wait_for_timeout(300)
 
 
 def _click_beside_the_middle(visitor: Visitor) -> None:

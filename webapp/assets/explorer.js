@@ -1,21 +1,22 @@
 // The explorer's map: reads what to show from Panel's parameters, tells back what the server
 // and the person did. Tiles and jobs go straight to the server, so a drag never waits for Python.
 import * as L from "./leaflet/leaflet.js";
+import {Address} from "./address.js";
 import {Api} from "./api.js";
 import {boundsOf} from "./box.js";
 import {Compare} from "./compare.js";
 import {Connection} from "./connection.js";
 import {evenRange, lackingBands, operandQuery, operandsOf} from "./difference.js";
 import {Dock} from "./dock.js";
-import {Busy, debounced, fill} from "./dom.js";
+import {Busy, debounced} from "./dom.js";
 import {addFurniture} from "./furniture.js";
 import {firstVisit} from "./help.js";
-import {SuperResolver, alongOf, lacks} from "./jobs.js";
 import {inOwnWords} from "./layer_words.js";
-import {embedded, readLink, writeLink} from "./link.js";
+import {embedded, readLink} from "./link.js";
 import {openingOf} from "./opening.js";
 import {Side} from "./side.js";
 import {Why} from "./why.js";
+import {Work} from "./work.js";
 
 const MAX_ZOOM = 20;
 const FIRST_ZOOM = [16, 17]; // a 10 m pixel is 6 to 13 screen pixels at 48 degrees north
@@ -34,30 +35,26 @@ export class Explorer {
     this.map = L.map(frame, {zoomControl: false, attributionControl: false, maxZoom: MAX_ZOOM,
                              center: [0, 0], zoom: 2, fadeAnimation: !calm(), zoomAnimation: !calm()});
     this.furniture = addFurniture(this.map, this.strings, {
-      onHome: () => this.home(), onCancel: () => this.resolver.cancel()});
+      onHome: () => this.home(), onCancel: () => this.work.cancel()});
     const side = (name) => new Side(this.map, {name, api: this.api, strings: this.strings,
                                                onWaiting: (waiting) => this.busy.set(name, waiting),
                                                onProblem: (problem) => this.complainOfTile(problem)});
     this.sides = {left: side("left"), right: side("right")};
     const soon = (action, waitMs) => debounced(action, waitMs, this.busy);
-    this.dragSoon = soon(() => this.resolve({visible: true, quiet: true}), 400);
-    this.linkSoon = soon(() => this.writeAddress(), 200);
+    this.dragSoon = soon(() => this.work.resolve({visible: true, quiet: true}), 400);
+    this.linkSoon = soon(() => this.address.write(), 200);
     this.compare = new Compare(this.map, {
       sides: this.sides, strings: this.strings, foot: this.furniture.foot, calm: calm(),
       onMove: () => { this.dragSoon(); this.linkSoon(); }, onRest: () => this.compared()});
-    this.resolver = new SuperResolver(this.api, {
-      onPlan: (plan) => this.planned(plan),
-      onJob: (job) => this.tellJob(job),
-      onBlock: (bbox) => this.blockArrived(bbox),
-      onProblem: (problem) => this.complain(problem),
-    });
+    this.work = new Work(this);
+    this.address = new Address(this);
     this.why = new Why(this.map, this.api, this.strings, {
-      target: (point) => this.explicable(point),
+      target: (point) => this.work.explicable(point),
       onBusy: (busy) => this.busy.set("why", busy),
       onProblem: (problem) => this.complain(problem),
     });
-    this.planSoon = soon(() => this.plan(), 250);
-    this.followSoon = soon(() => this.resolve({visible: false, quiet: true}), 700);
+    this.planSoon = soon(() => this.work.plan(), 250);
+    this.followSoon = soon(() => this.work.resolve({visible: false, quiet: true}), 700);
     this.showSoon = soon(() => this.show(), 0);
     this.dock = new Dock(root, this.map, this.strings);
     for (const make of tools) this.dock.add(make(this));
@@ -85,8 +82,6 @@ export class Explorer {
       if (model.follow) this.followSoon();
       this.dock.tell(this.seen());
     });
-    this.reread = () => this.restore();
-    window.addEventListener("hashchange", this.reread); // a link pasted over this page's address
     this.root.classList.toggle("dark", model.dark);
     // Panel lays the page out after render; the map must learn of every later change, too.
     this.watcher = new ResizeObserver(() => map.invalidateSize({pan: false}));
@@ -102,7 +97,7 @@ export class Explorer {
         this.api.json(["collections"]), this.api.json(["models"])]);
       for (const collection of collections) {
         collection.bbox = collection.extent.spatial.bbox[0];
-        inOwnWords(collection, this.strings);
+        inOwnWords(collection, this.strings, this.model.demo);
         this.collections.set(collection.id, collection);
       }
       if (!readLink(location.hash)) this.preview(collections, models, {preferred: opening, newcomer});
@@ -110,10 +105,10 @@ export class Explorer {
       Object.assign(this.model, {narrow: matchMedia(NARROW).matches, newcomer});
       const listed = this.listIndices(); // not waited for, unless the address names one
       if (/\.index=/.test(location.hash)) await listed;
-      const link = await this.asked();
+      const link = await this.address.asked();
       // Told at one go: the answer to a part could cross the rest on its way.
       Object.assign(this.model, {models, opening: opening ?? ""});
-      this.take(link);
+      this.address.take(link);
       this.model.collections = collections;
       if (!openingOf(collections, {looks: []})) this.busy.set("opening", false);
       if (!collections.length) this.complain({message: this.strings.no_collections});
@@ -145,7 +140,7 @@ export class Explorer {
   }
 
   close() {
-    window.removeEventListener("hashchange", this.reread);
+    this.address.close();
     this.watcher.disconnect();
     this.connection.close();
     this.compare.close();
@@ -153,66 +148,15 @@ export class Explorer {
   }
 
   obey(command) {
-    if (command === "run") this.resolve({visible: false, quiet: false});
-    if (command === "cancel") this.resolver.cancel();
+    if (command === "run") this.work.resolve({visible: false, quiet: false});
+    if (command === "cancel") this.work.cancel();
     if (command === "home") this.home();
     if (command.startsWith("stretch:")) this.stretch(command.slice("stretch:".length));
   }
 
-  // What the address asks for, or null; of overlays, which are no matter of a collection, their own
-  // list says which are gone.
-  async asked() {
-    const link = readLink(location.hash);
-    if (link) link.gone = await this.overlays.restore(link.overlays);
-    return link;
-  }
-
-  // Take that over. What exists of the rest Python knows, which answers by `shown`.
-  take(link) {
-    if (!link) return;
-    this.arrivalPlace = link.place;
-    if (link.place && this.collection?.id === link.wanted.collection) this.go(link.place);
-    this.compare.set(link.compare);
-    const unread = [...link.wanted.unread, ...link.gone.map((id) => id.slice(0, 40))];
-    this.model.wanted = {...link.wanted, unread, at: Date.now()};
-  }
-
-  async restore() {
-    const turn = this.restoring = Symbol("restoring");
-    const link = await this.asked();
-    if (turn === this.restoring) this.take(link); // no other one has come meanwhile
-  }
-
-  // Show what a fragment says, as if somebody had sent it; the address may lag behind the map.
-  visit(hash) {
-    if (location.hash.slice(1) === hash) this.restore();
-    else location.hash = hash;
-  }
-
-  writeAddress() {
-    if (this.collection) history.replaceState(history.state, "", this.link());
-  }
-
-  // The address of all that is seen, for others and for a reload; `embed`: of the map alone.
-  link({embed = embedded()} = {}) {
-    const {model: {shown}, compare: {state}} = this;
-    const address = new URL(location.href);
-    if (embed) address.searchParams.set("embed", "1");
-    else address.searchParams.delete("embed");
-    address.hash = writeLink({shown, compare: state, place: this.place(), overlays: this.overlays.state});
-    return address.href;
-  }
-
-  get swipe() { return this.compare.swipe; }
-
   place() {
     const {lat, lng} = this.map.getCenter();
     return {lat, lon: lng, zoom: this.map.getZoom()};
-  }
-
-  go({lat, lon, zoom}) {
-    this.arrivalPlace = null;
-    this.map.setView([lat, lon], zoom, {animate: false});
   }
 
   // The way or the place of comparing has come to rest.
@@ -236,9 +180,9 @@ export class Explorer {
       name, collection?.scenes.find(({datetime}) => datetime === shown[name].date)]));
     if (!scenes.left || !scenes.right) return; // before there is a catalog
     const moved = collection !== this.collection;
-    const key = JSON.stringify([shown.collection, this.targets(collection)]);
+    const key = JSON.stringify([shown.collection, this.work.targets(collection)]);
     const asked = key !== this.target;
-    if (asked && this.target) this.resolver.cancel(); // what runs is for something no longer shown
+    if (asked && this.target) this.work.cancel(); // what runs is for something no longer shown
     if (asked && this.why.active) this.why.set(true); // the answer was for something else
     Object.assign(this, {collection, target: key});
     this.busy.set("opening", false);
@@ -248,7 +192,7 @@ export class Explorer {
     this.compare.draw();
     this.dock.tell(this.seen());
     this.linkSoon();
-    if (moved) this.resolve({visible: false, quiet: true, shrink: true});
+    if (moved) this.work.resolve({visible: false, quiet: true, shrink: true});
     if (asked) {
       this.planSoon();
       if (!moved) this.followSoon();
@@ -309,7 +253,7 @@ export class Explorer {
   arrive(collection) {
     this.furniture.tell({notice: collection.notice, attribution: collection.attribution});
     this.home(collection);
-    if (this.arrivalPlace) this.go(this.arrivalPlace);
+    this.address.arrive();
     this.overlays.arrive();
   }
 
@@ -327,30 +271,6 @@ export class Explorer {
     this.map.setMaxBounds(bounds.pad(1));
   }
 
-  // What would have to be computed for the two sides: one entry per model and date in use.
-  targets(collection = this.collection) {
-    const {shown} = this.model;
-    const wanted = new Map();
-    if (shown.collection !== collection?.id) return []; // another one is on its way
-    for (const {layer, model, datetime} of [shown.right, shown.left].flatMap((side) => operandsOf(collection, side))) {
-      if (layer.models.length) {
-        const products = alongOf(collection, shown, {model, date: datetime}, this.model.products);
-        wanted.set(`${model} ${datetime}`, {collection: collection.id, datetime, model, products});
-      }
-    }
-    return [...wanted.values()];
-  }
-
-  // What made the picture at a point of the screen: the model of its side, else of the other one.
-  explicable(point) {
-    if (!this.collection) return null;
-    const {shown} = this.model;
-    const order = this.compare.sideAt(point) === "left" ? SIDES : [...SIDES].reverse();
-    const made = order.flatMap((name) => operandsOf(this.collection, shown[name]))
-      .find(({layer}) => layer.models.length);
-    return made ? {collection: this.collection.id, datetime: made.datetime, model: made.model} : null;
-  }
-
   // [west, south, east, north] of the view inside the collection, or null; `visible` keeps only
   // the part in which a computed layer can be seen.
   viewBox(visible) {
@@ -364,42 +284,6 @@ export class Explorer {
     const box = [Math.max(seen.getWest(), west), Math.max(seen.getSouth(), south),
                  Math.min(seen.getEast(), east), Math.min(seen.getNorth(), north)];
     return box[0] < box[2] && box[1] < box[3] ? box.map((degrees) => +degrees.toFixed(7)) : null;
-  }
-
-  async plan() {
-    if (this.collection) await this.resolver.plan(this.targets(), this.viewBox(false));
-  }
-
-  // `quiet`: nobody pressed a button, so say nothing where nothing can be done; `shrink`: rather
-  // compute the middle of the view than nothing where all of it is over the limit.
-  async resolve({visible, quiet, shrink = false}) {
-    if (!this.collection) return;
-    const [targets, bbox] = [this.targets(), this.viewBox(visible)];
-    if (bbox && targets.length) {
-      this.busy.set("job", true);
-      await this.resolver.start({targets, bbox, quiet, shrink});
-      this.busy.set("job", this.resolver.running !== null);
-    } else if (!quiet) {
-      this.complain({message: targets.length ? this.strings.outside : this.strings.nothing_to_resolve});
-    }
-  }
-
-  planned(plan) {
-    for (const side of Object.values(this.sides)) side.setPending(plan && lacks(plan, side.layer?.id));
-    this.model.plan = plan ?? {};
-  }
-
-  blockArrived(bbox) {
-    for (const side of Object.values(this.sides)) side.refresh(bbox);
-  }
-
-  tellJob(job) {
-    const {done = 0, total = 0} = job.blocks ?? {};
-    const {status, progress = 0, message = ""} = job;
-    const active = status === "accepted" || status === "running";
-    this.furniture.tell({job: active ? fill(this.strings.job_running, {done, total}) : null, progress});
-    this.model.job = {status, progress: Math.round(progress), message, done, total};
-    if (!active) this.planSoon();
   }
 
   // That the server cannot be reached is said by the connection's own banner.

@@ -118,7 +118,7 @@ class ExportTool {
   }
 
   link() {
-    return this.explorer.link?.() ?? location.href;
+    return this.explorer.address.link();
   }
 
   tell(text, refused = false) {

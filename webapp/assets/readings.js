@@ -122,7 +122,7 @@ export class Readings {
 // Show another date, through what Python takes over from an address: on both sides where they
 // share one, else on the right.
 function showDate(explorer, stamp) {
-  const {wanted} = readLink(new URL(explorer.link()).hash);
+  const {wanted} = readLink(new URL(explorer.address.link()).hash);
   const names = wanted.lock.includes("date") ? ["left", "right"] : ["right"];
   for (const name of names) wanted[name].date = stamp;
   explorer.model.wanted = {...wanted, at: Date.now()};

@@ -133,7 +133,7 @@ class SearchTool {
   openStory({story, collection, title}) {
     const {explorer} = this;
     this.far = false;
-    explorer.visit(storyLink(explorer, story, collection.id));
+    explorer.address.visit(storyLink(explorer, story, collection.id));
     explorer.followSoon(); // what is not computed yet is, as on arrival
     this.say("search_shown", {name: title});
   }
@@ -176,7 +176,7 @@ class SearchTool {
     const {explorer, explorer: {model: {shown}}} = this;
     const opened = {collection: id, left: {}, right: {}, lock: ["date", "look"], smooth: shown.smooth};
     const {compare: {state: compare}, overlays: {state: overlays}} = explorer;
-    explorer.visit(writeLink({shown: opened, compare, place, overlays}));
+    explorer.address.visit(writeLink({shown: opened, compare, place, overlays}));
   }
 
   setMark(at, title, {id}) {

