@@ -8,7 +8,7 @@ import {Compare} from "./compare.js";
 import {Connection} from "./connection.js";
 import {evenRange, lackingBands, operandQuery, operandsOf} from "./difference.js";
 import {Dock} from "./dock.js";
-import {Busy, debounced} from "./dom.js";
+import {Busy, debounced, fill} from "./dom.js";
 import {addFurniture} from "./furniture.js";
 import {firstVisit} from "./help.js";
 import {inOwnWords} from "./layer_words.js";
@@ -93,7 +93,7 @@ export class Explorer {
     const newcomer = firstVisit();
     this.busy.set("opening", true); // until Python has said what is shown
     try {
-      const [{collections, default: opening}, {models}] = await Promise.all([
+      const [{collections, unavailable, default: opening}, {models}] = await Promise.all([
         this.api.json(["collections"]), this.api.json(["models"])]);
       for (const collection of collections) {
         collection.bbox = collection.extent.spatial.bbox[0];
@@ -111,12 +111,20 @@ export class Explorer {
       this.address.take(link);
       this.model.collections = collections;
       if (!openingOf(collections, {looks: []})) this.busy.set("opening", false);
-      if (!collections.length) this.complain({message: this.strings.no_collections});
+      if (unavailable.length) this.complain({message: this.inDamage(unavailable)});
+      else if (!collections.length) this.complain({message: this.strings.no_collections});
     } catch (error) {
       await idle;
       this.busy.set("opening", false);
       this.complain(error);
     }
+  }
+
+  // Which collections cannot be read, and why: what the server says of each, once.
+  inDamage(unavailable) {
+    return fill(this.strings.unavailable, {
+      names: unavailable.map(({id}) => id).join(", "),
+      reasons: [...new Set(unavailable.map(({reason}) => reason))].join("; ")});
   }
 
   // Have the first tiles fetched while the controls are still being drawn.

@@ -425,5 +425,6 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "outside": "The view lies outside the collection. Move the map back onto it.",
         "nothing_to_resolve": "Neither side shows a super-resolved layer. Choose one first.",
         "no_collections": "The catalog is empty: there is no collection to show yet.",
+        "unavailable": "Cannot be read and is not shown: {names} ({reasons})",
     }
 )

@@ -425,5 +425,6 @@ GERMAN: Mapping[str, str] = MappingProxyType(
         "outside": "Der Ausschnitt liegt außerhalb der Sammlung. Bitte die Karte zurückschieben.",
         "nothing_to_resolve": "Keine Seite zeigt eine superaufgelöste Ebene. Bitte zuerst eine wählen.",
         "no_collections": "Der Katalog ist leer: Es gibt noch keine Sammlung zu zeigen.",
+        "unavailable": "Nicht lesbar und nicht gezeigt: {names} ({reasons})",
     }
 )
