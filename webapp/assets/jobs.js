@@ -120,7 +120,9 @@ export class SuperResolver {
       events.onerror = async () => {
         const status = await this.api.json(["jobs", job.jobID]).catch((error) => error);
         if (ENDED.includes(status.status)) end(status);
-        else if (status.code === "NotFound") end({...latest, status: "failed", message: status.message});
+        else if (status.code === "NotFound") { // one that was over before it was cancelled is forgotten
+          end({...latest, status: this.running?.cancelled ? "dismissed" : "failed", message: status.message});
+        }
         else if (events.readyState === EventSource.CLOSED) {
           setTimeout(() => this.follow(latest).then(resolve), RECONNECT_MS);
         }
