@@ -24,7 +24,7 @@ from sr_engine.metrics import psnr
 SEEDS = (1, 2, 3)  # landscapes
 REPEATS = 3  # of each time, but one of the slow method's
 VIEW_PX = (400, 600)
-SPREAD = ("fusion_x2_8_gain_db", "fusion_x4_8_gain_db", "single_x2_gain_db")  # over landscapes
+SPREAD = ("fusion_x2_8_gain_db", "fusion_x2_30_gain_db", "fusion_x4_8_gain_db", "single_x2_gain_db")
 
 
 def fusion_figures(data: Path | None = None) -> dict[str, float]:

@@ -10,7 +10,8 @@ Dates that changed too much are left out altogether. On 24 real ten-day composit
 restored, four or eight dates weighted without that lost 1 to 2 dB against one date.
 
 The strength is one number a date. Where one field of many was mown, the standard deviation
-there is too small: in a simulated season intervals of 90 % hold about 70 % of the errors.
+there is too small: in small simulated seasons intervals of 90 % hold about three quarters of the
+errors.
 """
 
 import cv2

@@ -124,14 +124,19 @@ def linear() -> str:
 def fusion() -> str:
     """What several dates gain over bicubic of their mean: `srcube bench fusion`."""
     gain = measured("fusion")
-    wrong = f"{gain['fusion_x2_8_wrong_psf_gain_db']:+.1f} dB"
+
+    def told(name: str) -> str:
+        least, most = (gain.get(f"{name}_{word}_db") for word in ("least", "most"))
+        spread = f" ({least:.1f} to {most:.1f})" if least is not None and most is not None else ""
+        return f"{gain[f'{name}_db']:+.1f} dB{spread}"
+
     rows = [
-        ("x2, 8 dates", f"{gain['fusion_x2_8_gain_db']:+.1f} dB", wrong),
-        ("x2, 30 dates", f"{gain['fusion_x2_30_gain_db']:+.1f} dB", ""),
-        ("x4, 8 dates", f"{gain['fusion_x4_8_gain_db']:+.1f} dB", ""),
-        ("x2, one date", f"{gain['single_x2_gain_db']:+.1f} dB", ""),
+        ("x2, 8 dates", told("fusion_x2_8_gain"), told("fusion_x2_8_wrong_psf_gain")),
+        ("x2, 30 dates", told("fusion_x2_30_gain"), ""),
+        ("x4, 8 dates", told("fusion_x4_8_gain"), ""),
+        ("x2, one date", told("single_x2_gain"), ""),
     ]
-    return table(("fusion", "gain", "with a blur assumed 20 % wrong"), rows)
+    return table(("fusion", "gain (over landscapes)", "with a blur assumed 20 % wrong"), rows)
 
 
 def peers() -> str:
@@ -151,8 +156,12 @@ def peers() -> str:
 
 def promises() -> str:
     """Figures of the server beside the goals that were set for them."""
+
+    def told(value: float) -> str:
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
     rows = [
-        (words, f"{measured(benchmark)[figure]:.3g}", goal)
+        (words, told(measured(benchmark)[figure]), goal)
         for words, benchmark, figure, goal in PROMISES
     ]
     return table(("what", "measured", "goal"), rows)
