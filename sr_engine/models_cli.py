@@ -38,14 +38,11 @@ def table(context: typer.Context, *, as_json: JsonOption = False) -> None:
         typer.echo(json.dumps([card.full_document() for card in cards], indent=2))
         return
     shown = Table(title="models, the default first")
-    for column in ("id", "factor", "bands", "halo px", "dates", "licence", "weights", "title"):
+    for column in ("id", "title", "factor", "dates", "bands"):  # what fits; the rest is on the card
         shown.add_column(column, overflow="fold", no_wrap=column == "id")
     for card in cards:
         bands = ", ".join(card.bands) or "any 10 m"
-        shown.add_row(
-            card.id, f"x{card.factor}", bands, str(card.halo_px), str(card.dates), card.licence,
-            card.weights_sha256[:8], card.title,
-        )  # fmt: skip
+        shown.add_row(card.id, card.title, f"x{card.factor}", str(card.dates), bands)
     Console().print(shown)
 
 
