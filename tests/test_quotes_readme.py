@@ -16,7 +16,7 @@ ENGINE = Path(sr_engine.__file__).parent
 TABLE = re.compile(r"<!-- (?:table|figures).*?<!-- end of (?:table|figures) -->", re.DOTALL)
 CHOSEN = (
     "2.5 m grid", "5 or 2.5 m grid", "(3 and 1.5)", "90 % interval", "below the 0.60 we wanted",
-    "level 1C", "level 2A", "to 10 m by a simulated sensor", "under 10 m", ".01 or .02", "Level 1B",
+    "level 1C", "level 2A", "to 10 m by a simulated sensor", "under 10 m", "Level 1B",
     "up to 3 px", "20 m bands", "10 m,", "10 m bands", "256 x 256", "240 x 300", "96 x 112",
     "NAIP 1 m", "default-x2", "rec-x2", "fusion-x2", "wiener-x2", "sharpen20",
     "bicubic is 0 by definition", "calibrated at five places",
@@ -67,6 +67,8 @@ def fixture_honest() -> Quoted:
         rank correlation
 
         (F1 {short(brook)} at best, truth {short(water[TRUTH])})
+
+        scores move by up to {short(measured("usecases")["largest_spread"])}:
 
         right to {csr["value"]:.3f} px
 

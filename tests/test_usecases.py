@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from datacube import Window
 from datacube.errors import InvalidInput
-from datacube.simulation import Landscape, build_landscape
+from datacube.simulation import Landscape, build_landscape, plan_season
 from sr_engine.usecases import (
     Rival,
     Site,
@@ -194,6 +194,16 @@ def test_a_site_is_the_ground_and_its_truth_in_one_place(ground: Landscape, site
     assert site.labels.shape == site.truth.shape[1:] == (256, 320)
     with pytest.raises(InvalidInput, match="at least 24 px inside"):
         acquire_site(Window(10, 30, 64, 80), ground=ground)
+
+
+def test_passes_of_another_season_see_the_same_ground_with_other_noise(
+    ground: Landscape, site: Site
+) -> None:
+    other = acquire_site(WINDOW, ground=ground, dates=1, passes=plan_season(8))
+    np.testing.assert_array_equal(other.truth, site.truth)
+    noise = other.lr - site.lr
+    assert 0 < noise.std() < 0.005
+    assert abs(noise.mean()) < 1e-4
 
 
 def test_every_rival_shows_the_same_ground_and_truth_is_nearest_to_itself(

@@ -5,6 +5,7 @@ calibrated or tested with, but drawn by the same program as some ground they wer
 knows the demo's storm only where one asks for it, as the use case of change does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -17,7 +18,6 @@ from datacube.masks import CLOUD_CLASSES, DILATION_PX, SHADOW, dilated
 from datacube.scene import reflectance_from_dn
 from datacube.simulation import Landscape, Pass, acquire, build_landscape, plan_season
 from datacube.simulation.canvas import FINE_PER_PX, MARGIN_PX
-from datacube.simulation.optics import Psf
 from datacube.simulation.season import SEASON
 from datacube.window import Window
 
@@ -90,19 +90,20 @@ def acquire_site(
     ground: Landscape | None = None,
     event: tuple[int, Landscape] | None = None,
     dates: int = DATES,
-    psf: Psf = "gaussian",
+    passes: Sequence[Pass] | None = None,
 ) -> Site:
     """Acquire a window of ground (the demo's) on a pass of its season and those nearest to it.
 
     `window` is in 10 m pixels of the demo. From the pass that `event` names on the ground is
     another; what is shown before it knows of no later pass. Raises InvalidInput for a window
-    whose rim leaves the ground. `psf` "optics" is a blur that the models do not assume.
+    whose rim leaves the ground. Other `passes` of the season bring other noise, jitter and clouds,
+    or a blur that the models do not assume.
     """
     first, later = event or (len(SEASON), None)
     wide = window.grown(RIM_PX)
     before = cropped(ground or demo_ground(), wide)
     after = before if later is None else cropped(later, wide)
-    passes = list(plan_season(SEED, psf=psf))
+    passes = list(passes or plan_season(SEED))
     passes[shown] = replace(passes[shown], shift_px=(0.0, 0.0), truth=True)
     known = passes[:first] if shown < first else passes
     chosen = nearest_passes(known, passes[shown], dates)
