@@ -38,6 +38,15 @@ class Window:
         right = max(min(self.col + self.width, shape[1]), left)
         return type(self)(top, left, bottom - top, right - left)
 
+    def shared(self, other: Self) -> tuple[Self, Self]:
+        """What two windows that overlap share, as seen from each of them."""
+        both = self.moved(-other.row, -other.col).within((other.height, other.width))
+        return both.moved(other.row - self.row, other.col - self.col), both
+
+    def moved(self, rows: int, cols: int) -> Self:
+        """The same window, so many pixels further down and to the right."""
+        return type(self)(self.row + rows, self.col + cols, self.height, self.width)
+
     def scaled(self, factor: int) -> Self:
         """The same ground on a grid that is `factor` times finer."""
         return type(self)(

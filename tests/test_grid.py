@@ -108,6 +108,23 @@ def test_cells_of_a_window_cover_it(row: int, col: int, height: int, width: int,
     assert (hits[inside.slices] == 1).all()
 
 
+windows = st.builds(Window, *[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2)
+
+
+@given(windows, windows)
+def test_what_windows_share_is_the_same_pixels_in_both(one: Window, other: Window) -> None:
+    numbers = np.arange(40 * 40).reshape(40, 40)
+    mask = np.zeros((2, 40, 40), dtype=bool)
+    mask[0, *one.slices] = mask[1, *other.slices] = True
+    common = np.flatnonzero(mask.all(axis=0))
+    ours, theirs = one.shared(other)
+    if len(common):
+        for window, part in ((one, ours), (other, theirs)):
+            assert numbers[window.slices][part.slices].ravel().tolist() == common.tolist()
+    else:
+        assert not theirs.height or not theirs.width
+
+
 def test_the_psf_of_each_band_gives_its_mtf_at_nyquist() -> None:
     for band in SENTINEL2.values():
         gaussian = math.exp(-2 * (math.pi * band.psf_sigma_px * 0.5) ** 2)

@@ -71,7 +71,7 @@ def date_parts(model: FusionModel, cube: Cube, slot: int, window: Window) -> Dat
     )
     for row, col in window.cells(BLOCK_PX):
         block = Window(row * BLOCK_PX, col * BLOCK_PX, BLOCK_PX, BLOCK_PX).within(cube.grid.shape)
-        source, target = (one.scaled(factor) for one in _shared(block, window))
+        source, target = (one.scaled(factor) for one in block.shared(window))
         made = _block_parts(scene, cube, block)
         parts[:, :, *target.slices] = made[:, :, *source.slices]
     answer = model.predict_window(cube, slot, window).reflectance
@@ -109,14 +109,3 @@ def _slopes(part: Image) -> NDArray[np.float64]:
     corner = known[:, :-1, :-1]
     both = np.stack([known[:, 1:, :-1] - corner, known[:, :-1, 1:] - corner])
     return np.nan_to_num(both, nan=0.0)
-
-
-def _shared(block: Window, window: Window) -> tuple[Window, Window]:
-    """What two overlapping windows share, as seen from each of them."""
-    top, left = max(block.row, window.row), max(block.col, window.col)
-    height = min(block.row + block.height, window.row + window.height) - top
-    width = min(block.col + block.width, window.col + window.width) - left
-    return (
-        Window(top - block.row, left - block.col, height, width),
-        Window(top - window.row, left - window.col, height, width),
-    )

@@ -93,7 +93,7 @@ class FusionModel:
             block = Window(row * BLOCK_PX, col * BLOCK_PX, BLOCK_PX, BLOCK_PX)
             block = block.within(cube.grid.shape)
             values, spread = scene.block(cube, block.grown(RIM_PX))
-            source, target = (each.scaled(factor) for each in _shared(block, window))
+            source, target = (each.scaled(factor) for each in block.shared(window))
             source = replace(source, row=source.row + rim, col=source.col + rim)
             fine[:, *target.slices] = values[:, *source.slices]
             sigma[target.slices] = spread.mean(axis=0)[source.slices]
@@ -116,17 +116,6 @@ def _where_measured(measured: Reflectance, fine: Reflectance, sigma: Reflectance
     everywhere = np.logical_and.reduce(missing, axis=0, keepdims=True)
     sigma = emptied(sigma[None], everywhere, factor)[0]
     return Prediction(emptied(fine, missing, factor), {SIGMA.name: sigma})
-
-
-def _shared(block: Window, window: Window) -> tuple[Window, Window]:
-    """What two overlapping windows share, as seen from each of them."""
-    top, left = max(block.row, window.row), max(block.col, window.col)
-    height = min(block.row + block.height, window.row + window.height) - top
-    width = min(block.col + block.width, window.col + window.width) - left
-    return (
-        Window(top - block.row, left - block.col, height, width),
-        Window(top - window.row, left - window.col, height, width),
-    )
 
 
 def _card(factor: int, settings: FusionSettings) -> ModelCard:

@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 EXCUSED = ("needs a GPU",)
+LISTED = ("--durations=20", "--durations-min=10")  # where the time goes
 
 
 def skipped(report: Path) -> list[str]:
@@ -30,7 +31,7 @@ def passes(python: Path, folder: Path, arguments: list[str], env: Mapping[str, s
     """Tell whether the tests in a folder pass; no test found (pytest's exit 5) is a failure."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        command = [str(python), "-m", "pytest", f"--junitxml={report}", *arguments]
+        command = [str(python), "-m", "pytest", f"--junitxml={report}", *LISTED, *arguments]
         passed = subprocess.run(command, check=False, cwd=folder, env=env).returncode == 0
         missing = skipped(report) if report.exists() else []
     for name in missing:
