@@ -134,6 +134,15 @@ def blocks_of_jobs(root: Path) -> dict[str, str]:
         return dict(database.execute("SELECT key, state FROM blocks"))
 
 
+def wait_for_a_fresh_block(root: Path) -> None:
+    """Until a block is in hand that was not before: it has all of its time ahead."""
+    held = {key for key, state in blocks_of_jobs(root).items() if state == "leased"}
+    deadline = time.monotonic() + STARTS_IN_S
+    while not {key for key, state in blocks_of_jobs(root).items() if state == "leased"} - held:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def start_slow_job(field: Field) -> str:
     """A job of twelve blocks that take a second or so each; its id."""
     inputs = {"collection": field.id, "bbox": field.whole, "model": "default-x4",
@@ -156,16 +165,19 @@ def test_a_server_told_to_stop_finishes_the_block_in_hand(
         field = make_field(url, tmp_path)
         job = start_slow_job(field)
         wait_for_blocks(url, job, 1)
+        wait_for_a_fresh_block(tmp_path)
         process.send_signal(signal.SIGTERM)
         asked_to_stop = blocks_of_jobs(tmp_path)
         said, _ = process.communicate(timeout=60)
         assert process.returncode in {0, -signal.SIGTERM}  # uvicorn ends by the signal it got
         assert "Traceback" not in said
     in_hand = {key for key, state in asked_to_stop.items() if state == "leased"}
-    done = {key for key, state in asked_to_stop.items() if state == "done"}
     left = blocks_of_jobs(tmp_path)
-    assert len(in_hand) == 1
-    assert {key for key, state in left.items() if state == "done"} == done | in_hand
+    done = {key for key, state in left.items() if state == "done"}
+    assert len(in_hand) <= 1
+    assert in_hand <= done
+    # One more may have been begun before the signal was heard.
+    assert sum(asked_to_stop[key] == "waiting" for key in done) <= 1
     assert "leased" not in left.values()
     assert list(left.values()).count("waiting") > 5
     with closing(sqlite3.connect(tmp_path / ".srcube/jobs.sqlite3")) as database:
@@ -173,5 +185,5 @@ def test_a_server_told_to_stop_finishes_the_block_in_hand(
     kept = block_files(tmp_path)
     assert kept
     with server_process(tmp_path) as (url, process):
-        wait_for_blocks(url, job, len(done | in_hand) + 1)
+        wait_for_blocks(url, job, len(done) + 1)
         assert {path: block_files(tmp_path)[path] for path in kept} == kept
