@@ -100,6 +100,11 @@ def test_arrow_keys_move_the_handle_and_the_picture(visitor: Visitor) -> None:
     assert visitor.handle.get_attribute("aria-valuenow") == "100"
 
 
+def test_nothing_scrolls_the_map_within_its_frame(visitor: Visitor) -> None:
+    scrolled = "map => { map.scrollTo(80, 20); return [map.scrollLeft, map.scrollTop]; }"
+    assert visitor.page.locator(".srcube .map").evaluate(scrolled) == [0, 0]
+
+
 def test_touch_drags_the_handle(browser: Browser, live_server: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     visitor = Visitor(context.new_page(), live_server)
