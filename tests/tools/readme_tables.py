@@ -52,6 +52,13 @@ TASKS = {
 
 
 PROMISES = (  # in words, the benchmark, its figure, and the goal
+    ("CPU of a warm map tile over titiler.xarray", "tiles", "tile_cpu_ratio_vs_titiler_xarray",
+     "at most 0.1"),
+    ("CPU of a warm map tile over titiler on a COG", "tiles", "tile_cpu_ratio_vs_cog",
+     "at most 0.25"),
+    ("a cold map tile over titiler on a COG", "tiles", "cold_ratio_vs_cog", "at most 1"),
+    ("tiles per second of ten clients over titiler.xarray", "tiles",
+     "throughput_ratio_vs_titiler_xarray", "at least 8"),
     ("cost of a map tile with 100 dates over 1", "tiles", "tile_cost_growth_dates_100", "1"),
     ("cost of a map tile of a 30,000 px cube over 4,096 px", "tiles",
      "tile_cost_growth_extent_30000", "1"),
